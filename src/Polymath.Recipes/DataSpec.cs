@@ -1,8 +1,8 @@
 namespace Polymath.Recipes;
 
 /// <summary>
-/// A named source of rows: files (<c>files</c>), a view on another source (<c>view</c>), what an earlier stage has sampled (<c>from</c>), or
-/// what people preferred (<c>votes</c>).
+/// A named source of rows: files (<c>files</c>), a view on another source (<c>view</c>), what an earlier stage has sampled
+/// (<c>from</c>), or what people preferred (<c>votes</c>).
 /// </summary>
 [Case("files", null, typeof(FilesSpec))]
 [Case("view", null, typeof(ViewSpec))]
@@ -112,6 +112,9 @@ public enum DataShape
     /// <summary>A prompt and an answer with a label true or false.</summary>
     Kto,
 
+    /// <summary>A prompt, the steps of an answer, and for each whether it is right.</summary>
+    Steps,
+
     /// <summary>A text.</summary>
     Text,
 
@@ -169,35 +172,3 @@ public enum DataSplit
     /// <summary>Rows for the final figures.</summary>
     Test,
 }
-
-/// <summary>A named table over characters.</summary>
-[Case("kind", "conversion", typeof(ConversionTableSpec))]
-[Case("kind", "characterClasses", typeof(CharacterClassesSpec))]
-public abstract record TableSpec;
-
-/// <summary>A table that converts text: from left to right, the longest entry that fits is replaced.</summary>
-/// <param name="Files">Paths, globs or a package address, as for data. Earlier files win.</param>
-/// <param name="Sha512">The package's SHA-512, as for data.</param>
-/// <param name="Entry">A regular expression that finds the entries in a file, with the groups <c>from</c> and <c>to</c>.</param>
-public sealed record ConversionTableSpec(
-    [Means(Meaning.Files)] IReadOnlyList<string> Files,
-    string? Sha512 = null,
-    [Means(Meaning.Pattern)] string Entry = @"(?<from>[^\s|""]+)[ \t](?<to>[^\s|""]+)") : TableSpec;
-
-/// <summary>Classes of characters, learned from texts with one mark for each character.</summary>
-/// <param name="Marks">The source of the marks.</param>
-/// <param name="MarksField">The field of <paramref name="Marks"/> with one mark a character.</param>
-/// <param name="Texts">The source of the texts.</param>
-/// <param name="TextField">The field of <paramref name="Texts"/> with the text.</param>
-/// <param name="Key">The field that joins both sources.</param>
-/// <param name="Classes">The class each mark stands for; other marks stand for none.</param>
-/// <param name="Purity">The share of a character's marks that must agree. A character with a smaller share is ambiguous and matches every
-/// class.</param>
-public sealed record CharacterClassesSpec(
-    [Means(Meaning.DataName)] string Marks,
-    string MarksField,
-    [Means(Meaning.DataName)] string Texts,
-    string TextField,
-    string Key,
-    IReadOnlyDictionary<string, string> Classes,
-    [Bounds(0.5, 1)] double Purity = 0.9) : TableSpec;

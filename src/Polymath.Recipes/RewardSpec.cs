@@ -49,6 +49,7 @@ public enum StepSum
 /// <summary>A score of an answer. Rules are between 0 and 1; a program or a model may give any number.</summary>
 [Case("kind", "pattern", typeof(PatternRewardSpec))]
 [Case("kind", "characterClasses", typeof(CharacterClassRewardSpec))]
+[Case("kind", "rhyme", typeof(RhymeRewardSpec))]
 [Case("kind", "equal", typeof(EqualRewardSpec))]
 [Case("kind", "length", typeof(LengthRewardSpec))]
 [Case("kind", "repetition", typeof(RepetitionRewardSpec))]
@@ -98,6 +99,18 @@ public sealed record CharacterClassRewardSpec(
     [Bounds(1, 1000)] int Group = 2,
     ClassRule Within = ClassRule.Differ,
     ClassRule Across = ClassRule.Differ) : RewardSpec;
+
+/// <summary>
+/// The share of the rhyming lines whose last characters are of one class: of n such lines, the different characters of the most frequent
+/// class less one, of n − 1. A line that repeats a character does not rhyme, and a character without a class rhymes with none.
+/// </summary>
+/// <param name="Table">The table of classes, such as finals: <c>readings</c>.</param>
+/// <param name="Every">Which lines rhyme: every second one when left out.</param>
+/// <param name="Line">A pattern that finds the lines.</param>
+public sealed record RhymeRewardSpec(
+    [Means(Meaning.TableName)] string Table,
+    [Bounds(1, 1000)] int Every = 2,
+    [Means(Meaning.Pattern)] string Line = @"[^，。？！；\s]+") : RewardSpec;
 
 /// <summary>How an answer is compared with the right one.</summary>
 public enum Equality

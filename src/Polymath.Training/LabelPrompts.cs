@@ -13,8 +13,8 @@ public sealed record LabelPrompt(string Source, string Message);
 /// <summary>The prompts of a run's data that people are asked about.</summary>
 public static class LabelPrompts
 {
-    /// <summary>The prompts of a recipe's last stage that answers, in an order of their own: of its validation rows, or of its training rows
-    /// where it has none.</summary>
+    /// <summary>The prompts of a recipe's last stage that answers, in an order of their own: of its validation rows, or of its training
+    /// rows where it has none.</summary>
     /// <param name="reading">The recipe.</param>
     /// <param name="place">The folder of the model, whose tokenizer is used.</param>
     /// <param name="observer">Receives the progress of reading.</param>

@@ -33,8 +33,8 @@ internal static class LabelVerb
         using var other = options.Other(parsed);
         if (other is not null) TokenGenerator.Check(other.Model);
         if (other is null && settings.Temperature == 0)
-            throw new InputException("At temperature 0 a model gives the same answer twice. Give --temperature, or another model to compare "
-                + "with: --against FOLDER.");
+            throw new InputException("At temperature 0 a model gives the same answer twice. Give --temperature, or another model to "
+                + "compare with: --against FOLDER.");
         var prompts = options.Prompts(parsed, opened.Place);
         using var store = VoteStore.Open(options.Votes(parsed));
         var session = new LabelSession(
@@ -125,7 +125,8 @@ internal sealed class LabelOptions
 
     private static IReadOnlyList<LabelPrompt> FromFile(string file)
     {
-        if (!File.Exists(file)) throw new InputException($"--prompts is {file}, but there is no such file. Name a file with a prompt a line.");
+        if (!File.Exists(file))
+            throw new InputException($"--prompts is {file}, but there is no such file. Name a file with a prompt a line.");
         List<LabelPrompt> found = Path.GetExtension(file) is ".jsonl" or ".json"
             ? [.. PromptRow.Read(file, "prompt").Select(row => row.Messages is null
                 ? new LabelPrompt(row.Place, row.Prompt)

@@ -98,7 +98,8 @@ internal static class VotesVerb
         var between = votes.Where(vote => vote.LeftBy != vote.RightBy && vote.Verdict is (Verdict.Left or Verdict.Right)).ToList();
         return
         [
-            .. between.SelectMany(vote => new[] { vote.LeftBy, vote.RightBy }).Distinct().Order(StringComparer.Ordinal).Select(name => new ModelWins(
+            .. between.SelectMany(vote => new[] { vote.LeftBy, vote.RightBy }).Distinct().Order(StringComparer.Ordinal)
+                .Select(name => new ModelWins(
                 name,
                 between.Count(vote => (vote.Verdict == Verdict.Left ? vote.LeftBy : vote.RightBy) == name),
                 between.Count(vote => vote.LeftBy == name || vote.RightBy == name))),

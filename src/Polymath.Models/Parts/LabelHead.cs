@@ -155,9 +155,9 @@ public sealed class LabelHead
     {
         var asked = configuration.Text(Pooling, "");
         if (asked.Length == 0) return null;
-        return places.TryGetValue(asked, out var place)
-            ? place
-            : throw ConfigReader.Fault(Pooling, $"is \"{asked}\"; known are {string.Join(", ", places.Keys.Select(name => $"\"{name}\""))}");
+        if (places.TryGetValue(asked, out var place)) return place;
+        var known = string.Join(", ", places.Keys.Select(name => $"\"{name}\""));
+        throw ConfigReader.Fault(Pooling, $"is \"{asked}\"; known are {known}");
     }
 
     /// <summary>The task of a configuration's head over labels; null for a language model.</summary>

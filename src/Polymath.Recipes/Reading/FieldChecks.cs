@@ -97,6 +97,8 @@ internal sealed class FieldChecks(Checks checks)
     {
         if (table is ConversionTableSpec conversion)
             Package(conversion.Files, conversion.Sha512, path);
+        if (table is ReadingsTableSpec readings)
+            Package(readings.Files, readings.Sha512, path);
         if (table is not CharacterClassesSpec classes)
             return;
         foreach (var (field, source, key) in new[]
@@ -166,6 +168,9 @@ internal sealed class FieldChecks(Checks checks)
     /// <summary>A finetune stage without a prompt reads the rows' own messages.</summary>
     private void Talks(StageSpec stage, IReadOnlyList<string> sources, string path)
     {
+        if (stage.Objective is RewardModelSpec { Process: not null }
+            && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec files && !IsShaped(files)) is { } stepless)
+            checks.Fault($"{path}.data", $"'{stepless}' has no shape that says what the steps are", "add shape: steps to the source");
         if ((stage.ReadsPairs || stage.ReadsJudged)
             && sources.FirstOrDefault(source => data.GetValueOrDefault(source) is FilesSpec files && !IsShaped(files)) is { } shapeless)
             checks.Fault(

@@ -5,7 +5,7 @@ namespace Polymath.Recipes;
 /// <summary>Checks how the parts of a recipe fit together.</summary>
 internal sealed class RecipeChecks(Checks checks)
 {
-    private static readonly string[] EntryGroups = ["from", "to"];
+    private static readonly string[] EntryGroups = ["from", "to"], ReadingGroups = ["reading", "characters"];
 
     /// <summary>Runs every check.</summary>
     public void Run()
@@ -104,12 +104,24 @@ internal sealed class RecipeChecks(Checks checks)
         foreach (var (name, table) in checks.Recipe.Tables ?? new Dictionary<string, TableSpec>())
         {
             var entry = $"tables.{name}.entry";
-            if (table is not ConversionTableSpec { Entry: { } pattern } || !checks.Sound(entry))
+            var (asked, needed) = table switch
+            {
+                ConversionTableSpec conversion => (conversion.Entry, EntryGroups),
+                ReadingsTableSpec readings => (readings.Entry, ReadingGroups),
+                _ => (null, []),
+            };
+            if (asked is not { } pattern || !checks.Sound(entry))
                 continue;
             var groups = new Regex(pattern, RegexOptions.CultureInvariant).GetGroupNames();
-            foreach (var missing in EntryGroups.Except(groups))
+            foreach (var missing in needed.Except(groups))
                 checks.Fault(entry, $"the pattern has no group named '{missing}'", $"enclose the part to find in (?<{missing}>...)");
         }
+    }
+
+    private void OfClasses(string name, string path)
+    {
+        if (checks.Recipe.Tables?.GetValueOrDefault(name) is ConversionTableSpec)
+            checks.Fault(path, $"the table '{name}' is of another kind", "name a table of the kind characterClasses or readings");
     }
 
     private void OfKind<T>(string name, string path, string kind)
@@ -132,10 +144,10 @@ internal sealed class RecipeChecks(Checks checks)
                     "'by' is missing: nothing says which field chooses the pattern",
                     "add by: FIELD, or write the one pattern as match: {\"*\": PATTERN}");
             }
+            if ((reward as RhymeRewardSpec)?.Table is { } rhymes) OfClasses(rhymes, $"{path}.table");
             if (reward is not CharacterClassRewardSpec classes)
                 continue;
-            if (classes.Table is { } table)
-                OfKind<CharacterClassesSpec>(table, $"{path}.table", "characterClasses");
+            if (classes.Table is { } table) OfClasses(table, $"{path}.table");
             if (classes.Positions?.FirstOrDefault(position => position < 1, 1) is { } low and < 1)
                 checks.Fault($"{path}.positions", $"{low} is not a place in a line", "count places from 1");
         }

@@ -13,6 +13,6 @@ public static class ShapeFields
     public static IReadOnlyList<string> Names { get; } =
     [
         Messages, "messages.role", "messages.content", "system", "tools", "history", "prompt", "instruction", "input", "answer", "output",
-        "chosen", "rejected", "margin", "reference", "label", "text",
+        "chosen", "rejected", "margin", "reference", "completions", "labels", "label", "text",
     ];
 }

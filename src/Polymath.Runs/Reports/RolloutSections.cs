@@ -2,7 +2,8 @@ using System.Text;
 
 namespace Polymath.Runs.Reports;
 
-/// <summary>The parts of the page about stages that sample their own answers: every figure of their steps and rounds, and answers.</summary>
+/// <summary>The parts of the page about stages that sample their own answers: every figure of their steps and rounds, and
+/// answers.</summary>
 internal static class RolloutSections
 {
     private const string Round = "rollout ", Step = "train ";
@@ -66,9 +67,11 @@ internal static class RolloutSections
     {
         var said = string.Join(", ", answer.Rewards.Select(pair => $"{Html.Text(pair.Key)} {Figures.Short(pair.Value ?? double.NaN)}"));
         var text = answer.Answer.Trim();
+        var quote = text.Length == 0
+            ? "<p class=\"none\">an empty answer</p>"
+            : $"<blockquote{Html.Language(text)}>{Html.Text(text)}</blockquote>";
         return $"<article><h3>{which}: {Figures.Short(answer.Score ?? double.NaN)} <small>{said}</small></h3>"
             + $"<p class=\"prompt\"{Html.Language(answer.Prompt)}>{Html.Text(answer.Prompt)}</p>"
-            + (text.Length == 0 ? "<p class=\"none\">an empty answer</p>" : $"<blockquote{Html.Language(text)}>{Html.Text(text)}</blockquote>")
-            + "</article>";
+            + quote + "</article>";
     }
 }

@@ -69,8 +69,8 @@ public static class VoteCount
     ];
 
     /// <summary>
-    /// How far two people agree beyond chance (Cohen 1960): κ = (p_o − p_e) / (1 − p_e), over the pairs on which both voted; the categories
-    /// are the two answers, a tie and both bad. NaN where they have no pair in common, or where chance alone agrees.
+    /// How far two people agree beyond chance (Cohen 1960): κ = (p_o − p_e) / (1 − p_e), over the pairs on which both voted; the
+    /// categories are the two answers, a tie and both bad. NaN where they have no pair in common, or where chance alone agrees.
     /// </summary>
     /// <param name="one">A person's verdicts.</param>
     /// <param name="other">The other person's verdicts on the same pairs, in the same order.</param>

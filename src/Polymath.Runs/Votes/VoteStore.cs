@@ -92,8 +92,8 @@ public sealed class VoteStore : IDisposable
     private void Claim(string file, SqliteOpenMode mode)
     {
         using var writing = mode == SqliteOpenMode.ReadWriteCreate ? connection.BeginTransaction() : null;
-        if (mode == SqliteOpenMode.ReadWriteCreate && Number("SELECT count(*) FROM sqlite_master") == 0 && Number("PRAGMA application_id") == 0)
-            Run(Tables);
+        bool Empty() => Number("SELECT count(*) FROM sqlite_master") == 0 && Number("PRAGMA application_id") == 0;
+        if (mode == SqliteOpenMode.ReadWriteCreate && Empty()) Run(Tables);
         writing?.Commit();
         if (Number("PRAGMA application_id") != Mark)
             throw new InputException($"{file} is a file of another program. Name a file that `polymath label` has written, or a new one.");
@@ -136,8 +136,8 @@ public sealed class VoteStore : IDisposable
         }
         catch (SqliteException e)
         {
-            throw new InputException($"The vote could not be written to {connection.DataSource}: {e.Message.TrimEnd('.')}. The votes before "
-                + "it are there. Free the file or the disk, and give the same command.", e);
+            throw new InputException($"The vote could not be written to {connection.DataSource}: {e.Message.TrimEnd('.')}. The votes "
+                + "before it are there. Free the file or the disk, and give the same command.", e);
         }
     }
 

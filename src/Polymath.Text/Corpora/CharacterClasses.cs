@@ -9,7 +9,7 @@ public sealed class CharacterClasses
 {
     private readonly Dictionary<int, string?> classes;
 
-    private CharacterClasses(Dictionary<int, string?> classes) => this.classes = classes;
+    internal CharacterClasses(Dictionary<int, string?> classes) => this.classes = classes;
 
     /// <summary>The number of characters that are known, ambiguous ones included.</summary>
     public int Count => classes.Count;

@@ -123,6 +123,9 @@ public sealed class Corpora(
     {
         if (classes.TryGetValue(tableName, out var known))
             return known;
+        if (recipe.Tables?.GetValueOrDefault(tableName) is ReadingsTableSpec readings)
+            return classes[tableName] = ReadingClasses.Read(
+                tableName, FilesOf($"table '{tableName}'", readings.Files, readings.Sha512), readings);
         var spec = Table<CharacterClassesSpec>(tableName, "characterClasses");
         return classes[tableName] = CharacterClasses.Learn(tableName, spec, Rows(spec.Marks), Rows(spec.Texts));
     }
@@ -140,7 +143,14 @@ public sealed class Corpora(
     }
 
     private IEnumerable<string> Packages() => (recipe.Data?.Values ?? []).OfType<FilesSpec>().SelectMany(spec => spec.Addresses())
-        .Concat((recipe.Tables?.Values ?? []).OfType<ConversionTableSpec>().SelectMany(spec => spec.Files)).Where(PackageCache.IsAddress);
+        .Concat((recipe.Tables?.Values ?? []).SelectMany(FilesOf)).Where(PackageCache.IsAddress);
+
+    private static IReadOnlyList<string> FilesOf(TableSpec table) => table switch
+    {
+        ConversionTableSpec conversion => conversion.Files,
+        ReadingsTableSpec readings => readings.Files,
+        _ => [],
+    };
 
     private List<string> FilesOf(string owner, IReadOnlyList<string> patterns, string? sha512)
     {

@@ -1,8 +1,8 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
 using Polymath.Runs.Reports;
 using Polymath.Text;
+using Polymath.Text.Templates;
 using Polymath.Training.Objectives;
 using Polymath.Training.Objectives.Scoring;
 using Polymath.Training.Stages;
@@ -12,8 +12,6 @@ namespace Polymath.Training.Lessons;
 /// <summary>A reward model learns which steps of an answer are right.</summary>
 internal static class StepsLesson
 {
-    private const string Steps = "completions", Labels = "labels";
-
     /// <summary>The lesson.</summary>
     /// <param name="context">What it is made from.</param>
     /// <param name="spec">How steps are laid out.</param>
@@ -70,30 +68,11 @@ internal static class StepsLesson
 
     private static (string Prompt, IReadOnlyList<string> Steps, IReadOnlyList<bool> Right) Read(string stage, Row row)
     {
-        InputException Fault(string problem) => new($"Stage {stage}: {row.Name}: {problem} Write {{\"prompt\": \"...\", "
-            + $"\"{Steps}\": [\"...\", \"...\"], \"{Labels}\": [true, false]}}, or name the columns under 'fields' of the source.");
-        var steps = List(row, Steps) ?? throw Fault($"there is no list '{Steps}' of steps.");
-        var labels = List(row, Labels) ?? throw Fault($"there is no list '{Labels}' that says which steps are right.");
-        if (!row.Fields.TryGetValue("prompt", out var prompt)) throw Fault("there is no 'prompt'.");
-        if (steps.Count == 0 || steps.Count != labels.Count) throw Fault($"there are {steps.Count} steps and {labels.Count} labels.");
+        if (!row.Fields.TryGetValue("completions", out var steps) || !row.Fields.TryGetValue("labels", out var labels))
+            throw new InputException($"Stage {stage}: {row.Name} has no steps with labels. Give its source shape: steps.");
         return (
-            prompt,
-            [.. steps.Select(step => step is JsonValue text && text.TryGetValue<string>(out var said)
-                ? said
-                : throw Fault($"a step is {step?.ToJsonString() ?? "null"}, which is no text."))],
-            [.. labels.Select(label => AnswerFlag.Of(label)
-                ?? throw Fault($"a label is {label?.ToJsonString() ?? "null"}, which says neither right nor wrong."))]);
-    }
-
-    private static JsonArray? List(Row row, string field)
-    {
-        try
-        {
-            return row.Fields.TryGetValue(field, out var text) ? JsonNode.Parse(text) as JsonArray : null;
-        }
-        catch (JsonException)
-        {
-            return null;
-        }
+            RowTalk.Of(row).LastUser(),
+            [.. JsonNode.Parse(steps)!.AsArray().Select(step => step!.ToString())],
+            [.. JsonNode.Parse(labels)!.AsArray().Select(label => label!.GetValue<bool>())]);
     }
 }

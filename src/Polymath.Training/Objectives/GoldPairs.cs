@@ -35,7 +35,8 @@ public sealed class GoldPairs(PreferenceLoss loss, double beta, double alpha) : 
         ArgumentNullException.ThrowIfNull(items);
         var values = TokenValues.LogProbabilities(model, batch);
         var answers = AnswerScores.Of(values);
-        Tensor Every(int place) => tensor([.. Enumerable.Range(0, items.Count).Select(item => 3L * item + place)], device: values.Each.device);
+        Tensor Every(int place) =>
+            tensor([.. Enumerable.Range(0, items.Count).Select(item => (3L * item) + place)], device: values.Each.device);
         var pairs = new PairScores(answers.Take(Every(0)), answers.Take(Every(1)));
         var likelihood = answers.Policy.index_select(0, Every(2)).sum().neg() / step.Places;
         // Each formula divides by what it counts; the loop divides by the step's pairs.

@@ -35,6 +35,7 @@ public abstract class Reward : IDisposable
         {
             PatternRewardSpec pattern => new PatternReward(pattern),
             CharacterClassRewardSpec classes => new CharacterClassReward(classes, tables(classes.Table)),
+            RhymeRewardSpec rhyme => new RhymeReward(rhyme, tables(rhyme.Table)),
             EqualRewardSpec equal => new EqualReward(equal),
             LengthRewardSpec length => new LengthReward(length),
             RepetitionRewardSpec repetition => new RepetitionReward(repetition),

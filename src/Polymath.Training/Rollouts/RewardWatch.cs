@@ -41,8 +41,8 @@ internal static class RewardWatch
         }
         double length = first.Average(answer => answer.AnswerIds.Length), grown = now.Average(answer => answer.AnswerIds.Length);
         if (LengthBias(now) is > Bias and var bias && grown > Growth * length)
-            yield return $"answers grew from {length:F0} to {grown:F0} tokens, and longer ones score better (correlation {bias:F2}): length "
-                + "itself may be rewarded. Add a reward of the kind length, or look at the rewards.";
+            yield return $"answers grew from {length:F0} to {grown:F0} tokens, and longer ones score better (correlation {bias:F2}): "
+                + "length itself may be rewarded. Add a reward of the kind length, or look at the rewards.";
     }
 
     private static Mean Of(IReadOnlyList<SampledAnswer> answers, string reward) =>

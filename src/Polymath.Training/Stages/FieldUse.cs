@@ -66,12 +66,16 @@ internal static class FieldUse
         FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
         _ when stage.ReadsAnswers => [.. Talk, .. Chosen, "label"],
         AlignSpec when stage.ReadsJudged => [.. Talk, "label"],
-        RewardModelSpec { Process: not null } => ["prompt", "completions", "labels"],
+        RewardModelSpec { Process: not null } => [.. Talk, "completions", "labels"],
         RewardModelSpec => [.. Talk, .. Chosen, "rejected", "rejectedTurns", "margin"],
         AlignSpec { Rollout: null, Loss: TpoSpec } =>
             [.. Talk, .. Chosen, "rejected", "rejectedTurns", "reference", "referenceTurns"],
         AlignSpec { Rollout: null } => [.. Talk, .. Chosen, "rejected", "rejectedTurns"],
-        AlignSpec spec => [.. Names(spec.Prompt!), .. (spec.Rewards?.Keys ?? []).Concat(spec.Probes ?? []).SelectMany(name => OfReward(recipe, name))],
+        AlignSpec spec =>
+        [
+            .. Names(spec.Prompt!),
+            .. (spec.Rewards?.Keys ?? []).Concat(spec.Probes ?? []).SelectMany(name => OfReward(recipe, name)),
+        ],
         TaskSpec task => [.. OfTask(stage, task), task.Label],
         _ => [],
     };

@@ -58,7 +58,8 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
         var now = visits.FindIndex(other => other.Name == visit.Name);
         var last = visits.FindLastIndex(now, other => other.Stage.Name == spec.From);
         if (last < 0)
-            throw new RunFailedException($"{visit.Name}: data '{name}' is what {spec.From} samples, and {spec.From} was not trained before.");
+            throw new RunFailedException($"{visit.Name}: data '{name}' is what {spec.From} samples, and {spec.From} was not trained "
+                + "before.");
         var answers = RolloutFiles.Read(Path.Combine(graph.PlaceOf(visits[last]), RolloutFiles.Folder));
         return
         [

@@ -38,7 +38,6 @@ public sealed class StageData
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
-            RewardModelSpec { Process: not null } => (new FieldText("{prompt}"), (FieldText?)null),
             FinetuneSpec or RewardModelSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
             AlignSpec spec => (new FieldText(spec.Prompt!), null),
             TaskSpec task => (new FieldText(task.Reads), (FieldText?)null),
@@ -51,7 +50,7 @@ public sealed class StageData
     internal bool IsOf(StageSpec other) => other.Name == stage.Name && other.Objective.Equals(stage.Objective)
         && Equals(other.Data, stage.Data) && Equals(other.Method, stage.Method) && Equals(other.Batch, stage.Batch);
 
-    private bool Talks => stage.ReadsPairs || stage.ReadsJudged || stage.ReadsAnswers;
+    private bool Talks => stage.Objective is RewardModelSpec || stage.ReadsPairs || stage.ReadsJudged || stage.ReadsAnswers;
 
     /// <summary>
     /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.

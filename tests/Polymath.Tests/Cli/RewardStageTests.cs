@@ -60,7 +60,7 @@ public sealed class RewardStageTests
     {
         using var recipe = new TinyRecipe(tiny => tiny.Without("abilities")
             .With("rewards", "{liked: {kind: model, stage: judge, separator: \" \", steps: mean}}")
-            .With("data.worked", "{files: worked.jsonl, split: {validation: 0.2, test: 0}}")
+            .With("data.worked", "{files: worked.jsonl, shape: steps, split: {validation: 0.2, test: 0}}")
             .With("stages", $"[{Read}, {{name: judge, kind: reward, process: {{separator: \" \"}}, data: worked, epochs: 8, "
                 + $"optimizer: {{rate: 1e-2}}, batch: {{rows: 8}}}}, {Please}]"));
         string[] right = ["ama", "ela", "ilu", "ona"], wrong = ["bat", "dok", "gup", "tek"];
@@ -84,7 +84,7 @@ public sealed class RewardStageTests
         recipe.Write("worked.jsonl", """{"prompt": "ama", "completions": ["ela", "ilu"], "labels": [true]}""" + "\n");
         var refused = recipe.Run("none");
         Assert.Equal(2, refused.Code);
-        Assert.Contains("there are 2 steps and 1 labels", refused.Error);
+        Assert.Contains("are not two lists of the same length", refused.Error);
     }
 
     [Theory]

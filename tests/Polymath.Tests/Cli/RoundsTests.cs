@@ -4,7 +4,8 @@ using Polymath.Runs;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Rounds that differ from the first one, and stages that learn what an earlier one has sampled or what people preferred.</summary>
+/// <summary>Rounds that differ from the first one, and stages that learn what an earlier one has sampled or what people
+/// preferred.</summary>
 [Trait("kind", "unit")]
 public sealed class RoundsTests
 {
@@ -77,7 +78,8 @@ public sealed class RoundsTests
     [InlineData("what: judged", "kind: align, by: {kind: kto}", "completion")]
     public void A_stage_learns_what_an_earlier_one_sampled(string what, string kind, string column)
     {
-        using var recipe = Learned(what, $"{{name: after, {kind}, data: sampled, steps: 3, optimizer: {{rate: 1e-3}}, batch: {{rows: 4}}}}");
+        using var recipe = Learned(
+            what, $"{{name: after, {kind}, data: sampled, steps: 3, optimizer: {{rate: 1e-3}}, batch: {{rows: 4}}}}");
         var run = recipe.Run("run");
         Assert.True(run.Code == 0, run.All);
         var rows = File.ReadLines(recipe.At("run", "sources", "sampled-after.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
@@ -104,7 +106,8 @@ public sealed class RoundsTests
         using var recipe = new TinyRecipe(tiny => tiny.With("data.sampled", "{from: please, what: best}")
             .With("stages.write", "{name: write, kind: finetune, data: sampled, steps: 3, optimizer: {rate: 1e-3}}"));
         var faults = RecipeReader.Read(recipe.At("tiny.yaml")).Faults;
-        Assert.Contains(faults, fault => fault.Problem == "'sampled' is what 'please' samples, and 'please' does not come before this stage");
+        Assert.Contains(faults, fault =>
+            fault.Problem == "'sampled' is what 'please' samples, and 'please' does not come before this stage");
         Assert.Contains(faults, fault => fault.Problem == "its stage reads 'sampled', which is not there before the first stage");
     }
 

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Polymath.Text;
 
 /// <summary>Reads whether an answer is good, in all the forms that data has: true and false, 1 and 0, words.</summary>
-public static class AnswerFlag
+internal static class AnswerFlag
 {
     private static readonly string[] Good =
         ["true", "yes", "good", "1", "+1", "1.0", "positive", "chosen", "accepted", "desirable", "like", "up", "thumbs_up", "好", "是", "赞"];

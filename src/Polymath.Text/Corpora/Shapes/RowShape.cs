@@ -26,6 +26,8 @@ public static class RowShape
             return DataShape.Preference;
         if ((talks || ((prompt ?? row.Find(ShapeKeys.Input)) is not null && answer is not null)) && Flag(row) is not null)
             return DataShape.Kto;
+        if (prompt is not null && IsList(row, ShapeKeys.Steps) && IsList(row, ShapeKeys.StepLabels))
+            return DataShape.Steps;
         if (talks)
             return First(row.Values[talk!])?.ContainsKey("from") == true ? DataShape.Sharegpt : DataShape.Messages;
         if (prompt is not null && (answer ?? row.Find(ShapeKeys.Summary) ?? row.Find(ShapeKeys.Text)) is not null)
@@ -55,6 +57,7 @@ public static class RowShape
             DataShape.Sharegpt or DataShape.Messages => [TalkShape.Fields(row, TalkShape.Messages(row, Need(row, ShapeKeys.Talk, chosen)))],
             DataShape.Preference => [Preferred(row, chosen)],
             DataShape.Kto => Judged(row, chosen),
+            DataShape.Steps => [Worked(row, chosen)],
             DataShape.Labelled => [Labelled(row, chosen)],
             _ => [Written(row, chosen)],
         };
@@ -108,6 +111,23 @@ public static class RowShape
         var worse = Need(row, ShapeKeys.Rejected, shape);
         var better = row.Find(ShapeKeys.Chosen) ?? row.Find(ShapeKeys.Answer);
         return PreferenceShape.Read(row, better ?? worse, worse);
+    }
+
+    private static bool IsList(SourceRow row, string[] names) => row.Find(names) is { } found && row.Values[found] is JsonArray;
+
+    private static Dictionary<string, string> Worked(SourceRow row, DataShape shape)
+    {
+        string steps = Need(row, ShapeKeys.Steps, shape), labels = Need(row, ShapeKeys.StepLabels, shape);
+        var fields = TalkShape.Fields(row, TalkShape.Prompt(row));
+        if (row.Take(steps) is not JsonArray { Count: > 0 } said || row.Take(labels) is not JsonArray right || right.Count != said.Count)
+            throw row.Fault($"'{steps}' and '{labels}' are not two lists of the same length: for each step, whether it is right. Correct "
+                + "the row.");
+        fields[ShapeKeys.Steps[0]] = said.ToJsonString(JsonLayout.Line);
+        var judged = right.Select(label => AnswerFlag.Of(label)
+            ?? throw row.Fault($"'{labels}' has {SourceRow.Short(label)}, which does not say whether a step is right. Write "
+                + $"{AnswerFlag.Words}."));
+        fields[ShapeKeys.StepLabels[0]] = new JsonArray([.. judged.Select(one => (JsonNode)one)]).ToJsonString();
+        return fields;
     }
 
     private static List<Dictionary<string, string>> Judged(SourceRow row, DataShape shape)

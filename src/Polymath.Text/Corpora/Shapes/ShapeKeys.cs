@@ -42,6 +42,9 @@ internal static partial class ShapeKeys
     /// <summary>The answer that should have been given, beside a better and a worse one.</summary>
     internal const string Gold = "reference";
 
+    /// <summary>The steps of an answer, and for each whether it is right: lists.</summary>
+    internal static readonly string[] Steps = ["completions", "steps"], StepLabels = ["labels", "ratings"];
+
     /// <summary>Whether an answer is good.</summary>
     internal static readonly string[] Flag = ["label", "kto_tag", "desirable"];
 
