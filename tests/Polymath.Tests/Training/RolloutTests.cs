@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Polymath.Recipes;
 using Polymath.Tests.Models;
 using Polymath.Tests.Text;
@@ -61,9 +62,26 @@ public sealed class RolloutTests : IDisposable
         source.Cursor = kept;
         source.Prepare(1, TestContext.Current.CancellationToken);
         Assert.Equal(
-            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
+            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy"),
+                (1, "sampler gap"), (1, "greatest sampler gap")],
             told.Select(one => (one.Round, one.Name)));
         Assert.Equal(looked, Show(source.Take(100000).Take(count)));
+    }
+
+    [Fact]
+    public void The_gap_between_sampler_and_trainer_is_that_of_the_round_s_file()
+    {
+        var source = Source(new Length());
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        var gaps = File.ReadLines(folder.At("rollouts", "round-001.jsonl"))
+            .Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)
+            .Where(answer => answer.LogProbabilities.Length > 0)
+            .SelectMany(answer => answer.Sampled!.Zip(answer.LogProbabilities, (x, y) => Math.Abs((double)x - y))).ToList();
+        Assert.NotEmpty(gaps);
+        double Told(string name) => told.Single(one => one.Name == name).Value;
+        Assert.Equal(gaps.Average(), Told("sampler gap"), 1e-12);
+        Assert.Equal(gaps.Max(), Told("greatest sampler gap"), 1e-12);
+        Assert.InRange(gaps.Max(), 0, 1e-4);
     }
 
     [Fact]
@@ -78,7 +96,8 @@ public sealed class RolloutTests : IDisposable
         // Every answer is written down, not only those that are learned from.
         Assert.Equal(3 * 4, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
         Assert.Equal(
-            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy")],
+            [(1, "length"), (1, "pairs"), (1, "answer tokens"), (1, "unfinished"), (1, "entropy"),
+                (1, "sampler gap"), (1, "greatest sampler gap")],
             told.Select(one => (one.Round, one.Name)));
         Assert.Equal(count, told[1].Value);
 
