@@ -206,16 +206,4 @@ public sealed class Decoder : IDisposable
 
     /// <summary>Frees the memory of the slots.</summary>
     public void Dispose() => cache.Dispose();
-
-    private sealed class EqualTokens : IEqualityComparer<int[]>
-    {
-        public bool Equals(int[]? x, int[]? y) => x.AsSpan().SequenceEqual(y);
-
-        public int GetHashCode(int[] tokens)
-        {
-            var hash = new HashCode();
-            foreach (var token in tokens) hash.Add(token);
-            return hash.ToHashCode();
-        }
-    }
 }

@@ -36,7 +36,7 @@ internal sealed class RoundScores(LanguageModel model, Estimator estimator, Star
             stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var rows = part.ConvertAll(i => answers[i].Row());
-            using var batch = model.Lay(rows);
+            using var batch = model.Lay(rows, shares: true);
             var hidden = model.Hidden(batch);
             var logs = model.LogProbabilities(hidden.index_select(0, batch.Places), batch.Targets, estimator.Temperature)
                 .cpu().data<float>().ToArray();
