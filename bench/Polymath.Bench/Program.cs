@@ -37,6 +37,7 @@ if (args is ["lora", var trained, .. var howMany])
         howMany.Length > 0 ? int.Parse(howMany[0]) : 4,
         howMany.Length > 1 ? int.Parse(howMany[1]) : 640,
         howMany.Contains("checkpointing"));
+if (args is ["align", var aligned, var kind, .. var turns]) return AlignSpeed.Run(aligned, kind, turns is [var n] ? int.Parse(n) : 3);
 if (args is ["rows", var steps, var output]) return LoraSpeed.WriteRows(int.Parse(steps), output);
 if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
 if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);

@@ -90,9 +90,11 @@ public sealed class SharedRowsTests
         for (var i = 0; i < logs.Length; i++) Assert.Equal(logs[i], sharedLogs[i], 1e-4f);
         Assert.Equal(apart.Keys.Order(), shared.Keys.Order());
         Assert.NotEmpty(apart);
+        // A gradient that is zero in mathematics has only what others were rounded by.
+        var greatest = apart.Values.Max(values => values.Max(MathF.Abs));
         foreach (var (name, values) in apart)
         {
-            var size = Math.Max(1e-3f, values.Max(MathF.Abs));
+            var size = Math.Max(1e-2f * greatest, values.Max(MathF.Abs));
             for (var i = 0; i < values.Length; i++)
                 Assert.True(MathF.Abs(values[i] - shared[name][i]) <= 2e-4f * size, $"{name}[{i}]: {values[i]}, {shared[name][i]}");
         }
