@@ -189,7 +189,7 @@ public sealed class Decoder : IDisposable
         return model.Unembed(model.Hidden(batch, cache).index_select(0, places));
     }
 
-    private void Choose(Tensor logits, List<DecodedRow> some)
+    private static void Choose(Tensor logits, List<DecodedRow> some)
     {
         var dense = logits.to(ScalarType.Float32).cpu().contiguous();
         if (some.Exists(row => row.IsPenalised))
