@@ -24,7 +24,12 @@ if (args is ["tokenizers", var folder, var file, .. var more])
     return TokenizerSpeed.Run(
         folder, file, more.Length > 0 ? double.Parse(more[0]) : double.PositiveInfinity, more.Length > 1 ? int.Parse(more[1]) : 1);
 if (args is ["load", var place]) return LoadSpeed.Run(place);
-if (args is ["decode", var of, .. var many]) return DecodeSpeed.Run(of, many.Length > 0 ? int.Parse(many[0]) : 128);
+if (args is ["decode", var of, .. var many])
+    return DecodeSpeed.Run(
+        of,
+        many.Length > 0 ? int.Parse(many[0]) : 128,
+        many.Length > 1 ? int.Parse(many[1]) : 1,
+        many.Length > 2 ? double.Parse(many[2]) : 0);
 if (args is ["base", var model, var precision, .. var also]) return BasePrecisions.Run(model, precision, also is not ["decode"]);
 if (args is ["lora", var trained, .. var howMany])
     return LoraSpeed.Run(
@@ -32,6 +37,7 @@ if (args is ["lora", var trained, .. var howMany])
         howMany.Length > 0 ? int.Parse(howMany[0]) : 4,
         howMany.Length > 1 ? int.Parse(howMany[1]) : 640,
         howMany.Contains("checkpointing"));
+if (args is ["align", var aligned, var kind, .. var turns]) return AlignSpeed.Run(aligned, kind, turns is [var n] ? int.Parse(n) : 3);
 if (args is ["rows", var steps, var output]) return LoraSpeed.WriteRows(int.Parse(steps), output);
 if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
 if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);

@@ -12,11 +12,16 @@ public sealed class Batch : IDisposable
 {
     private readonly DisposeScopeGuard tensors = new();
     private readonly Dictionary<(int Window, int Chunk), Reach> causal = [];
+    private readonly SharedRows? shared;
     private Reach? whole;
 
-    private Batch(int[] ids, int[] offsets, int[] positions)
+    private Batch(
+        int[] ids,
+        int[] offsets,
+        int[] positions,
+        SharedRows? shared = null)
     {
-        (TokenIds, Offsets, Positions) = (ids, offsets, positions);
+        (TokenIds, Offsets, Positions, this.shared) = (ids, offsets, positions, shared);
         Ids = tensors.Keep(tensor(Array.ConvertAll(ids, id => (long)id)));
     }
 
@@ -60,8 +65,14 @@ public sealed class Batch : IDisposable
     /// <summary>For each row, the name of its source, if known.</summary>
     public IReadOnlyList<string?>? Data { get; private set; }
 
-    /// <summary>The number of rows.</summary>
+    /// <summary>The number of rows as they lie here; a beginning that rows share is one of its own.</summary>
     public int Rows => Offsets.Length - 1;
+
+    /// <summary>The number of rows that were given.</summary>
+    public int GivenRows => shared?.Segments.Length ?? Rows;
+
+    /// <summary>The number of tokens that were given; more than there are here when rows share their beginnings.</summary>
+    public int GivenTokens => shared is null ? Tokens : Enumerable.Range(0, GivenRows).Sum(row => LengthOf(row));
 
     /// <summary>The number of tokens.</summary>
     public int Tokens => Positions.Length;
@@ -86,10 +97,65 @@ public sealed class Batch : IDisposable
 
     /// <summary>A batch for training or scoring.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
-    public static Batch Of(IReadOnlyList<TokenRow> rows)
+    /// <param name="shares">Whether a beginning that rows one after the other have in common is laid once, and their continuations behind it.
+    /// Only attention with a <see cref="Reach"/> reads such rows.</param>
+    public static Batch Of(IReadOnlyList<TokenRow> rows, bool shares = false)
     {
         ArgumentNullException.ThrowIfNull(rows);
-        return Shifted(Lay(rows.Select(row => row.Ids).ToList(), null, null), rows);
+        var ids = rows.Select(row => row.Ids).ToList();
+        return Shifted(shares && SharedRows.Of(ids) is { } shared ? shared.Lay(ids) : Lay(ids, null, null), rows);
+    }
+
+    /// <summary>How many tokens of a row are not laid again when it follows another one in a batch whose rows share beginnings.</summary>
+    /// <param name="before">The row before, at least one token of which stays its own.</param>
+    /// <param name="row">The row.</param>
+    public static int CommonBeginning(int[] before, int[] row)
+    {
+        ArgumentNullException.ThrowIfNull(before);
+        ArgumentNullException.ThrowIfNull(row);
+        return SharedRows.Common(before, row);
+    }
+
+    /// <summary>A batch of rows that share beginnings.</summary>
+    /// <param name="shared">How they lie.</param>
+    /// <param name="pieces">The tokens of beginnings and continuations.</param>
+    internal static Batch Of(SharedRows shared, IReadOnlyList<int[]> pieces) => Lay(
+        pieces,
+        null,
+        [.. shared.Roots.Select(root => root < 0 ? 0 : pieces[root].Length)],
+        null,
+        shared);
+
+    private int BegunOf(int piece) => shared is null || shared.Roots[piece] < 0
+        ? 0
+        : Offsets[shared.Roots[piece] + 1] - Offsets[shared.Roots[piece]];
+
+    private int LengthOf(int row)
+    {
+        var piece = shared?.Segments[row] ?? row;
+        return BegunOf(piece) + Offsets[piece + 1] - Offsets[piece];
+    }
+
+    /// <summary>Where a token lies in the batch.</summary>
+    /// <param name="row">The row, as it was given.</param>
+    /// <param name="fromEnd">How many tokens of the row come behind it.</param>
+    public int PlaceOf(int row, int fromEnd)
+    {
+        var piece = shared?.Segments[row] ?? row;
+        var place = Offsets[piece + 1] - 1 - fromEnd;
+        return place >= Offsets[piece] || BegunOf(piece) == 0
+            ? place
+            : Offsets[shared!.Roots[piece] + 1] - (Offsets[piece] - place);
+    }
+
+    /// <summary>The values of a row as it lies here, after those of its beginning.</summary>
+    /// <param name="of">A value for each token of the batch [tokens, ...].</param>
+    /// <param name="piece">The row as it lies here.</param>
+    internal Tensor WithBeginning(Tensor of, int piece)
+    {
+        var own = of.narrow(0, Offsets[piece], Offsets[piece + 1] - Offsets[piece]);
+        var begun = BegunOf(piece);
+        return begun == 0 ? own : cat([of.narrow(0, Offsets[shared!.Roots[piece]], begun), own], 0);
     }
 
     /// <summary>
@@ -134,7 +200,7 @@ public sealed class Batch : IDisposable
             for (var i = 1; i < rows[r].Length; i++)
             {
                 if (rows[r].Learn[i] == 0) continue;
-                places.Add(batch.Offsets[r] + i - 1);
+                places.Add(batch.PlaceOf(r, rows[r].Length - i));
                 targets.Add(rows[r].Ids[i]);
                 weights.Add(rows[r].Learn[i]);
                 owners.Add(r);
@@ -172,7 +238,8 @@ public sealed class Batch : IDisposable
     public Reach Causal(int window = 0, int chunk = 0)
     {
         if (causal.TryGetValue((window, chunk), out var known)) return known;
-        return causal[(window, chunk)] = chunk > 0 ? Reach.Chunked(Offsets, chunk) : Reach.Causal(Offsets, window);
+        return causal[(window, chunk)] =
+            chunk > 0 ? Reach.Chunked(Offsets, chunk, shared?.Roots) : Reach.Causal(Offsets, window, shared?.Roots);
     }
 
     /// <summary>Each token sees those of its row that are at most <paramref name="distance"/> places away.</summary>
@@ -186,9 +253,14 @@ public sealed class Batch : IDisposable
     public Tensor FirstPlaces() => tensor(Offsets.SkipLast(1).Select(offset => (long)offset + (Prompt?.Length ?? 0)).ToArray());
 
     /// <summary>The places of the rows' last tokens [rows], 64-bit.</summary>
-    public Tensor LastPlaces() => tensor(Offsets.Skip(1).Select(offset => (long)offset - 1).ToArray());
+    public Tensor LastPlaces() => tensor(Enumerable.Range(0, GivenRows).Select(row => (long)PlaceOf(row, 0)).ToArray());
 
-    private static Batch Lay(IReadOnlyList<int[]> rows, int[]? slots, int[]? starts, Batch? source = null)
+    private static Batch Lay(
+        IReadOnlyList<int[]> rows,
+        int[]? slots,
+        int[]? starts,
+        Batch? source = null,
+        SharedRows? shared = null)
     {
         var offsets = new int[rows.Count + 1];
         for (var r = 0; r < rows.Count; r++)
@@ -203,7 +275,7 @@ public sealed class Batch : IDisposable
                 ids[offsets[r] + i] = rows[r][i];
                 positions[offsets[r] + i] = (starts?[r] ?? 0) + i;
             }
-        return new Batch(ids, offsets, positions) { Slots = slots, Source = source };
+        return new Batch(ids, offsets, positions, shared) { Slots = slots, Source = source };
     }
 
     /// <summary>Frees the tensors.</summary>

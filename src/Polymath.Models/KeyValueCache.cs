@@ -10,7 +10,10 @@ namespace Polymath.Models;
 public sealed class KeyValueCache : IDisposable
 {
     private readonly Tensor[] keys, values;
-    private readonly int[] lengths;
+    private readonly int[] lengths, readers;
+
+    // For each slot, the slot that holds its first places, and how many; its own holds the rest.
+    private readonly int[] origins, sharedLengths;
 
     /// <summary>An empty cache.</summary>
     /// <param name="layers">The model's layers; twice as many when each layer reads a source, too.</param>
@@ -36,6 +39,7 @@ public sealed class KeyValueCache : IDisposable
     {
         Tensor[] Planes() => [.. layers.Select(layer => empty(slots, layer.Heads, capacity, layer.Width).DetachFromDisposeScope())];
         (keys, values, lengths, Prefixes, Holes, Capacity) = (Planes(), Planes(), new int[slots], new int[slots], new int[slots], capacity);
+        (origins, sharedLengths, readers) = ([.. Enumerable.Range(0, slots)], new int[slots], new int[slots]);
     }
 
     /// <summary>The most tokens of a row.</summary>
@@ -51,6 +55,36 @@ public sealed class KeyValueCache : IDisposable
 
     /// <summary>For each slot, the place in the prompt that its answer fills (ChatGLM).</summary>
     public int[] Holes { get; }
+
+    /// <summary>How many other slots read what a slot holds.</summary>
+    /// <param name="slot">The slot.</param>
+    internal int ReadersOf(int slot) => readers[slot];
+
+    /// <summary>Lets an empty slot begin with all that another one holds now, without a copy.</summary>
+    /// <param name="from">The slot that holds it; it is kept until its last reader is cleared.</param>
+    /// <param name="to">The empty slot.</param>
+    internal void Share(int from, int to)
+    {
+        if (origins[from] != from || lengths[to] != 0) throw new InvalidOperationException($"Slot {to} cannot begin with slot {from}.");
+        (origins[to], sharedLengths[to], lengths[to]) = (from, lengths[from], lengths[from]);
+        (Prefixes[to], Holes[to]) = (Prefixes[from], Holes[from]);
+        readers[from]++;
+        foreach (var (key, state) in states.Where(pair => pair.Key.Slot == from).ToList())
+            states[(key.Name, to)] = state.clone().DetachFromDisposeScope();
+    }
+
+    /// <summary>Empties a slot. What others read of it stays until they are emptied.</summary>
+    /// <param name="slot">The slot.</param>
+    internal void Clear(int slot)
+    {
+        if (origins[slot] != slot) readers[origins[slot]]--;
+        (origins[slot], sharedLengths[slot], lengths[slot]) = (slot, 0, 0);
+        foreach (var key in states.Keys.Where(key => key.Slot == slot).ToList())
+        {
+            states[key].Dispose();
+            states.Remove(key);
+        }
+    }
 
     /// <summary>Attention of a batch's queries over its rows' slots, after the batch's own keys and values are added.</summary>
     /// <param name="place">The layer's properties.</param>
@@ -109,7 +143,13 @@ public sealed class KeyValueCache : IDisposable
     internal (Tensor Keys, Tensor Values) Row(int plane, Batch batch, int row)
     {
         var count = batch.Positions[batch.Offsets[row + 1] - 1] + 1;
-        Tensor Of(Tensor of) => of.select(0, batch.Slots![row]).narrow(1, 0, count).transpose(0, 1);
+        var slot = batch.Slots![row];
+        var shared = Math.Min(sharedLengths[slot], count);
+        Tensor Of(Tensor of)
+        {
+            var own = of.select(0, slot).narrow(1, shared, count - shared);
+            return (shared == 0 ? own : cat([of.select(0, origins[slot]).narrow(1, 0, shared), own], 1)).transpose(0, 1);
+        }
         return (Of(keys[plane]), Of(values[plane]));
     }
 
@@ -181,7 +221,7 @@ public sealed class KeyValueCache : IDisposable
             throw new InvalidOperationException($"The cache holds {Capacity} tokens of a row but got one at place {last}.");
     }
 
-    private static CachedReach Reaches(Batch batch, int[] slots, AttentionPlace layer)
+    private CachedReach Reaches(Batch batch, int[] slots, AttentionPlace layer)
     {
         int First(int place)
         {
@@ -189,7 +229,10 @@ public sealed class KeyValueCache : IDisposable
             return layer.Window > 0 ? Math.Max(0, place + 1 - layer.Window) : 0;
         }
         var first = Array.ConvertAll(batch.Positions, First);
-        return new CachedReach(slots, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions);
+        return new CachedReach(slots, first, Array.ConvertAll(batch.Positions, place => place + 1), batch.Positions)
+        {
+            Origins = Array.ConvertAll(slots, slot => origins[slot]), Shared = Array.ConvertAll(slots, slot => sharedLengths[slot]),
+        };
     }
 
     /// <summary>Stores the keys and values that a decoder's layer computes from an encoder's states.</summary>
@@ -218,7 +261,7 @@ public sealed class KeyValueCache : IDisposable
     /// <param name="form">How scores become weights.</param>
     internal Tensor ReadSource(int plane, Batch batch, Tensor query, AttentionForm form)
     {
-        var of = SlotsOf(batch);
+        var of = Array.ConvertAll(SlotsOf(batch), slot => origins[slot]);
         return CachedAttention.Of(
             query,
             keys[plane],
@@ -239,6 +282,7 @@ public sealed class KeyValueCache : IDisposable
     public void Reorder(int[] from)
     {
         ArgumentNullException.ThrowIfNull(from);
+        if (sharedLengths.Any(length => length > 0)) throw new InvalidOperationException("Slots that share places cannot be reordered.");
         if (from.Where((slot, i) => slot != i).Any())
         {
             using var index = TorchSharp.torch.tensor(Array.ConvertAll(from, slot => (long)slot), device: keys[0].device);

@@ -216,9 +216,11 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// source.
     /// </summary>
     /// <param name="rows">The rows, none of them empty.</param>
-    public Batch Lay(IReadOnlyList<TokenRow> rows)
+    /// <param name="shares">Whether rows that follow one another and begin alike may share their beginning, where the model can.</param>
+    public Batch Lay(IReadOnlyList<TokenRow> rows, bool shares = false)
     {
         ArgumentNullException.ThrowIfNull(rows);
+        if (shares && SharesBeginnings) return Batch.Of(rows, shares: true);
         var first = Virtual;
         if (Lead.Length > 0) return Given(Arrange(rows));
         if (first.Length == 0) return Arrange(rows);
@@ -229,6 +231,16 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
             new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
         return Given(batch);
     }
+
+    /// <summary>
+    /// Whether rows that begin alike can share their beginning: every token sees only tokens before it, by attention, and no row has virtual
+    /// tokens or adapters of its own. What routers of experts are taught counts every row's tokens.
+    /// </summary>
+    public bool SharesBeginnings => Reading == Reading.Decoder && PromptEnd is null && ReadsByAttention && VirtualTokens == 0
+        && Router is null && !Routers.IsOn && Labels is not { Task: LabelTask.Tag };
+
+    /// <summary>Whether a token gets to know those before it by attention alone.</summary>
+    protected virtual bool ReadsByAttention => true;
 
     private Batch Given(Batch batch)
     {

@@ -98,21 +98,22 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
     /// <summary>Answers many prompts at once, each a conversation of one turn.</summary>
     /// <param name="messages">What the users say.</param>
     /// <param name="settings">How tokens are chosen.</param>
+    /// <param name="scored">Whether answers have the log-probabilities of their tokens.</param>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <returns>The tokens of each answer, and the token that ended it.</returns>
     public IReadOnlyList<GeneratedTokens> Answer(
-        IReadOnlyList<string> messages, SamplingSettings settings, CancellationToken cancellation = default)
+        IReadOnlyList<string> messages, SamplingSettings settings, bool scored = false, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(messages);
         ArgumentNullException.ThrowIfNull(settings);
-        return [.. new TokenGenerator(Model, EndsOf(settings)).Answers(
+        return [.. new TokenGenerator(Model, EndsOf(settings)) { Scored = scored }.Answers(
             [.. messages.Select(message => Contract.Encode([new Turn(message)], Tokenizer))],
             settings,
             Gated(messages.Count, settings),
             cancellation)];
     }
 
-    /// <summary>Continues the tokens of many prompts and returns each answer's text, in order, as soon as its batch is finished.</summary>
+    /// <summary>Continues the tokens of many prompts and returns each answer's text, in order, as soon as those before it are.</summary>
     /// <param name="prompts">The tokens.</param>
     /// <param name="settings">How tokens are chosen.</param>
     /// <param name="rowsAtOnce">How many are generated at once.</param>

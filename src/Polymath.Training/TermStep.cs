@@ -52,14 +52,7 @@ internal sealed class TermStep(
     {
         start = term.Source.Cursor;
         items = term.Source.Take(term.Batch.Tokens ?? int.MaxValue, term.Batch.Rows ?? int.MaxValue);
-        List<List<Item>> parts =
-        [
-            .. TokenChunks.Of(
-                items,
-                item => item.Tokens,
-                term.Batch.MicroTokens ?? int.MaxValue,
-                term.Batch.MicroRows ?? int.MaxValue),
-        ];
+        var parts = Parts();
         var whole = CountsOf(peers);
         using (practice?.Invoke())
         {
@@ -72,6 +65,16 @@ internal sealed class TermStep(
         sums.Sum(peers);
         Norms = [.. sums.Counts.Select((own, group) => own > 0 ? Math.Sqrt(sums.Gradients[group].Sum(SquareSum.Of)) / own : 0)];
         if (!double.IsFinite(sums.Loss) || !double.IsFinite(Norm)) throw NotANumber();
+    }
+
+    // Answers to one prompt share it in a pass, so that they are put next to each other.
+    private List<List<Item>> Parts()
+    {
+        long tokens = term.Batch.MicroTokens ?? int.MaxValue;
+        var rows = term.Batch.MicroRows ?? int.MaxValue;
+        return term.Objective.SharesBeginnings && model.SharesBeginnings
+            ? [.. SharedItems.Chunks(SharedItems.Grouped(items), tokens, rows)]
+            : [.. TokenChunks.Of(items, item => item.Tokens, tokens, rows)];
     }
 
     // What the step counts over all processes.
@@ -87,7 +90,7 @@ internal sealed class TermStep(
     private void Learn(IReadOnlyList<Item> part, StepCounts counts)
     {
         using var scope = NewDisposeScope();
-        using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
+        using var rows = model.Lay([.. part.SelectMany(item => item.Rows)], term.Objective.SharesBeginnings);
         var score = term.Objective.Evaluate(
             model,
             rows,
@@ -104,7 +107,7 @@ internal sealed class TermStep(
         }
         // Rows that belong to no adapter's data, and rows without a trained token, go through the frozen base only: there is no gradient.
         if (whole.requires_grad) Fused.Backpropagate(whole);
-        sums.Add(score, rows.Tokens);
+        sums.Add(score, rows.GivenTokens);
     }
 
     private RunFailedException NotANumber()

@@ -67,7 +67,7 @@ public sealed class BeamSearch(LanguageModel model, IReadOnlyCollection<int> end
             // Penalties change log-probabilities here, as in transformers' beam search.
             var bent = logits.log_softmax(-1).cpu().contiguous().data<float>().ToArray();
             for (var i = 0; i < open.Count; i++)
-                Sampler.Penalise(
+                Penalties.Apply(
                     bent.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize),
                     model.Continued(prompt),
                     [.. open[i].Tokens],

@@ -7,6 +7,11 @@ namespace Polymath.Models.Decoding;
 public sealed record GeneratedTokens(int[] Tokens, int? End = null, bool Stopped = false)
 {
     /// <summary>
+    /// log π of each token under the sampler's temperature, and of the one that ended it; null where they were not asked for.
+    /// </summary>
+    public float[]? Scores { get; init; }
+
+    /// <summary>
     /// Why it ended: <c>stop</c> at an end token or a stop text, <c>length</c> at the most new tokens or at the end of the context.
     /// </summary>
     public string Finish => End is not null || Stopped ? "stop" : "length";

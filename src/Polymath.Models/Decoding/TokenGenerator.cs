@@ -1,18 +1,18 @@
 using Polymath.Models.Parts;
 using Polymath.Recipes;
-using Polymath.Tensors.Kernels;
-using Polymath.Text;
-using static TorchSharp.torch;
 
 namespace Polymath.Models.Decoding;
 
 /// <summary>
-/// Generates answers to many prompts at once. Rows of different lengths are packed end to end; a finished row leaves the batch.
+/// Generates answers to many prompts with one <see cref="Decoder"/>: a finished answer makes room for the next prompt.
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="ends">The tokens that end an answer; they are not part of it.</param>
 public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int> ends)
 {
+    /// <summary>Whether answers have the log-probabilities of their tokens.</summary>
+    public bool Scored { get; init; }
+
     /// <summary>The most rows that are generated at once; the keys and values of all of them are in memory.</summary>
     public int RowsAtOnce { get; init; } = 256;
 
@@ -35,7 +35,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         CancellationToken cancellation = default) => [.. Each(prompts, settings, onToken, cancellation)];
 
     /// <summary>
-    /// An answer for each prompt, in order, as soon as its batch is finished: <see cref="Generate"/> for large numbers of prompts.
+    /// An answer for each prompt, in order, as soon as it and those before it are finished: <see cref="Generate"/> for large numbers of prompts.
     /// </summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
     /// <param name="settings">How tokens are chosen.</param>
@@ -60,7 +60,7 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         CancellationToken cancellation = default)
     {
         Check(prompts, settings);
-        return Parts(prompts, settings, onToken, cancellation).SelectMany(part => part);
+        return settings.Beams > 1 ? Found(prompts, settings, cancellation) : Decoded(prompts, settings, onToken, cancellation);
     }
 
     /// <summary>Throws when a model cannot continue a text.</summary>
@@ -100,34 +100,22 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
             + $"{context:N0}: there is no room for an answer. Shorten the prompt.";
     }
 
-    private IEnumerable<GeneratedTokens[]> Parts(
-        IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
+    private IEnumerable<GeneratedTokens> Found(
+        IReadOnlyList<int[]> prompts, SamplingSettings settings, CancellationToken cancellation)
     {
-        var step = settings.Beams > 1 ? 1 : RowsAtOnce;
-        for (var from = 0; from < prompts.Count; from += step)
-        {
-            var first = from;
-            yield return settings.Beams > 1
-                ? Routed(_ => first, () => (GeneratedTokens[])[new BeamSearch(model, ends).Find(prompts[first], settings, cancellation)])
-                : Routed(slot => first + slot, () => GenerateSome(
-                    prompts,
-                    first,
-                    Math.Min(step, prompts.Count - first),
-                    settings,
-                    onToken,
-                    cancellation));
-        }
+        for (var i = 0; i < prompts.Count; i++) yield return FindOne(prompts, i, settings, cancellation);
     }
 
-    // Adapters of single rows find their rows by the slots.
-    private GeneratedTokens[] Routed(Func<int, int> row, Func<GeneratedTokens[]> generate)
+    // All beams belong to one row.
+    private GeneratedTokens FindOne(IReadOnlyList<int[]> prompts, int row, SamplingSettings settings, CancellationToken cancellation)
     {
-        if (model.Router is not { } router) return generate();
+        var search = new BeamSearch(model, ends);
+        if (model.Router is not { } router) return search.Find(prompts[row], settings, cancellation);
         var before = router.RowOf;
-        router.RowOf = row;
+        router.RowOf = _ => row;
         try
         {
-            return generate();
+            return search.Find(prompts[row], settings, cancellation);
         }
         finally
         {
@@ -135,86 +123,33 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         }
     }
 
-    private GeneratedTokens[] GenerateSome(
-        IReadOnlyList<int[]> prompts,
-        int from,
-        int count,
-        SamplingSettings settings,
-        Func<int, int, bool>? onToken,
-        CancellationToken cancellation)
+    private IEnumerable<GeneratedTokens> Decoded(
+        IReadOnlyList<int[]> prompts, SamplingSettings settings, Func<int, int, bool>? onToken, CancellationToken cancellation)
     {
-        using var frozen = no_grad();
-        var answers = Enumerable.Range(0, count).Select(_ => new List<int>()).ToArray();
-        var reasons = new (int? End, bool Stopped)[count];
-        var randoms = Enumerable.Range(from, count).Select(i => new RandomStream(settings.Seed, "sampling", i)).ToArray();
-        int Limit(int row) =>
-            PastContext ? settings.MaxNewTokens : Math.Min(settings.MaxNewTokens, model.RoomFor(prompts[from + row].Length));
-        var capacity = Enumerable.Range(0, count).Max(row => model.PlacesFor(prompts[from + row].Length, Limit(row)));
-        using var cache = model.NewCache(count, capacity);
-        var active = Enumerable.Range(0, count).ToArray();
-        var fresh = Array.ConvertAll(active, row => prompts[from + row]);
-        while (active.Length > 0)
+        if (prompts.Count == 0) yield break;
+        var slots = Math.Min(RowsAtOnce, prompts.Count);
+        using var decoder = new Decoder(
+            model,
+            slots,
+            prompts.Max(prompt => model.PlacesFor(prompt.Length, Decoder.LimitOf(model, prompt, settings, PastContext))))
         {
-            cancellation.ThrowIfCancellationRequested();
-            var next = NextTokens(
-                fresh,
-                active,
-                cache,
-                settings,
-                i => (model.Continued(prompts[from + active[i]]), answers[active[i]]),
-                randoms);
-            var still = new List<int>();
-            for (var i = 0; i < active.Length; i++)
+            PastContext = PastContext,
+        };
+        var owners = new int[slots];
+        var finished = new Dictionary<int, GeneratedTokens>();
+        for (int next = 0, given = 0; given < prompts.Count;)
+        {
+            // A pass over prompts reads every weight, so that a few prompts go in together.
+            if (next < prompts.Count && (next == given || decoder.Free > slots / 8))
+                for (; next < prompts.Count && decoder.Free > 0; next++)
+                    owners[decoder.Admit(new DecodeRequest(prompts[next], settings, next) { Ends = ends, Scored = Scored, Row = next })] =
+                        next;
+            foreach (var (slot, token, ended) in decoder.Step(cancellation))
             {
-                var row = active[i];
-                if (ends.Contains(next[i]))
-                {
-                    reasons[row].End = next[i];
-                    continue;
-                }
-                answers[row].Add(next[i]);
-                reasons[row].Stopped = onToken?.Invoke(from + row, next[i]) == false;
-                if (!reasons[row].Stopped && answers[row].Count < Limit(row)) still.Add(i);
+                var stopped = token is { } word && onToken?.Invoke(owners[slot], word) == false;
+                if (ended || stopped) finished[owners[slot]] = decoder.Release(slot) with { Stopped = stopped };
             }
-            fresh = [.. still.Select(i => new[] { next[i] })];
-            active = [.. still.Select(i => active[i])];
+            for (; finished.Remove(given, out var answer); given++) yield return answer;
         }
-        return [.. answers.Zip(reasons, (answer, reason) => new GeneratedTokens([.. answer], reason.End, reason.Stopped))];
-    }
-
-    private int[] NextTokens(
-        int[][] fresh,
-        int[] rows,
-        KeyValueCache cache,
-        SamplingSettings settings,
-        Func<int, (int[] Prompt, List<int> Answer)> history,
-        RandomStream[] randoms)
-    {
-        using var scope = NewDisposeScope();
-        using var batch = cache.Lengths[rows[0]] == 0
-            ? model.Begin(fresh, rows)
-            : Batch.Continue(fresh, rows, Array.ConvertAll(rows, row => cache.Lengths[row]));
-        using var places = batch.LastPlaces();
-        var logits = model.Unembed(model.Hidden(batch, cache).index_select(0, places));
-        LogitCheck.Require(logits, history(0).Answer.Count + 1);
-        var plain = settings.RepetitionPenalty == 1 && settings.PresencePenalty == 0;
-        if (plain && settings.Temperature == 0) return TokenWeights.Greatest(logits);
-        var weights = plain ? TokenWeights.Of(logits, settings.Temperature) : Penalised(logits, rows.Length, settings, history);
-        var next = new int[rows.Length];
-        for (var i = 0; i < next.Length; i++)
-            next[i] = Sampler.Choose(
-                weights.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), settings, ref randoms[rows[i]]);
-        return next;
-    }
-
-    private float[] Penalised(Tensor logits, int rows, SamplingSettings settings, Func<int, (int[] Prompt, List<int> Answer)> history)
-    {
-        var values = TokenWeights.Of(logits, 0);
-        for (var i = 0; i < rows; i++)
-        {
-            var (prompt, answer) = history(i);
-            Sampler.Penalise(values.AsSpan(i * model.Sizes.VocabularySize, model.Sizes.VocabularySize), prompt, answer, settings);
-        }
-        return TokenWeights.Of(tensor(values, [rows, model.Sizes.VocabularySize]), settings.Temperature);
     }
 }

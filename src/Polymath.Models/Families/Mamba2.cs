@@ -84,6 +84,9 @@ public sealed class Mamba2 : LanguageModel
     public override KeyValueCache NewCache(int slots, int capacity) => new([.. Enumerable.Repeat((1, 1), Sizes.Layers)], slots, capacity);
 
     /// <inheritdoc/>
+    protected override bool ReadsByAttention => false;
+
+    /// <inheritdoc/>
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);

@@ -123,6 +123,9 @@ public sealed class Qwen3Next : LanguageModel
         [.. types.Select(type => type == Full ? (Sizes.KeyValueHeads, Sizes.HeadWidth) : (1, 1))], slots, capacity);
 
     /// <inheritdoc/>
+    protected override bool ReadsByAttention => false;
+
+    /// <inheritdoc/>
     protected override Tensor States(Batch batch, KeyValueCache? cache)
     {
         ArgumentNullException.ThrowIfNull(batch);

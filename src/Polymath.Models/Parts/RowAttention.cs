@@ -39,7 +39,7 @@ public static class RowAttention
         for (var r = 0; r < batch.Rows; r++)
         {
             int start = batch.Offsets[r], length = batch.Offsets[r + 1] - start;
-            var (keys, values) = cache?.Row(place.Layer, batch, r) ?? (key.narrow(0, start, length), value.narrow(0, start, length));
+            var (keys, values) = cache?.Row(place.Layer, batch, r) ?? (batch.WithBeginning(key, r), batch.WithBeginning(value, r));
             Tensor Heads(Tensor of) => of.transpose(0, 1).repeat_interleave(group, 0);                  // [heads, keys, D]
             var scores = query.narrow(0, start, length).transpose(0, 1).bmm(Heads(keys).transpose(1, 2)) * place.Form.Scale;
             var count = (int)keys.size(0);

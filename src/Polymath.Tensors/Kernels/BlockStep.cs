@@ -69,6 +69,9 @@ public sealed record BlockWeights(
 /// </summary>
 public static unsafe class BlockStep
 {
+    // The least part of a norm for which starting a thread is worthwhile.
+    private const int NormElements = 4096;
+
     /// <summary>Whether a block can be computed in this way.</summary>
     /// <param name="x">The residual stream [n, hidden].</param>
     /// <param name="w">The weights.</param>
@@ -200,7 +203,7 @@ public static unsafe class BlockStep
             room.Hidden,
             maps,
             2);
-        SwiGlu.Gated(room.Gate, room.Up, room.Gate, (long)room.Rows * room.Inner);
+        SwiGlu.Share(room.Gate, room.Up, (long)room.Rows * room.Inner);
         maps[0] = Map(w.Down, room.Stream, adds: true);
         FewRows.Run(
             room.Gate,
@@ -212,16 +215,29 @@ public static unsafe class BlockStep
 
     private static FewRows.Map Map(BlockMap map, float* y, bool adds = false) => FewRows.Map.Of(map, y, adds);
 
+    private struct Norms
+    {
+        internal float* X, Weight, Y;
+        internal int Width;
+        internal float Epsilon;
+    }
+
     private static void Norm(float* x, Tensor weight, float* y, (int Rows, int Width, double Epsilon) size)
     {
-        var w = (float*)LibTorch.Data(weight);
-        for (long row = 0; row < size.Rows; row++)
+        var state = new Norms { X = x, Weight = (float*)LibTorch.Data(weight), Y = y, Width = size.Width, Epsilon = (float)size.Epsilon };
+        Team.For(size.Rows, Math.Max(1, NormElements / size.Width), &NormRows, &state);
+    }
+
+    private static void NormRows(long begin, long end, void* context)
+    {
+        ref var s = ref *(Norms*)context;
+        for (var row = begin; row < end; row++)
             RmsNorm.Row(
-                x + row * size.Width,
-                w,
-                y + row * size.Width,
-                size.Width,
-                (float)size.Epsilon);
+                s.X + row * s.Width,
+                s.Weight,
+                s.Y + row * s.Width,
+                s.Width,
+                s.Epsilon);
     }
 
     private static void Turn(in Room room, float* x, int heads, (Tensor Cosine, Tensor Sine, bool Interleaved) turns)
@@ -263,12 +279,13 @@ public static unsafe class BlockStep
     private static void Attend(in Room room, (Tensor Keys, Tensor Values) cache, CachedReach reach, AttentionForm form)
     {
         fixed (int* slots = reach.Slots, first = reach.First, last = reach.Last, places = reach.Places)
+        fixed (int* origins = reach.Origins, shared = reach.Shared)
         {
             var state = new CachedAttention.State
             {
                 Query = room.Query, Keys = (float*)LibTorch.Data(cache.Keys), Values = (float*)LibTorch.Data(cache.Values),
                 Out = room.Mixed,
-                Slots = slots, First = first, Last = last, Places = places,
+                Slots = slots, First = first, Last = last, Places = places, Origins = origins, Shared = shared,
                 Heads = room.Heads, KeyHeads = room.KeyHeads, Width = room.Width, Capacity = (int)cache.Keys.size(2),
                 Longest = reach.Last.Max(), Scale = (float)form.Scale, Cap = (float)form.SoftCap,
             };

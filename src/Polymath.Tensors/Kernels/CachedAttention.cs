@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace Polymath.Tensors.Kernels;
@@ -12,9 +11,13 @@ public static unsafe class CachedAttention
     internal struct State
     {
         internal float* Query, Keys, Values, Bias, Out;
-        internal int* Slots, First, Last, Places;
+        internal int* Slots, First, Last, Places, Origins, Shared, Bundles;
         internal int Heads, KeyHeads, Width, Capacity, Longest, Distances, Zero;
         internal float Scale, Cap;
+
+        /// <summary>Whether a token and the one before it share the beginning of their slots.</summary>
+        internal readonly bool Together(int token) =>
+            Shared != null && Shared[token] > 0 && Origins[token] == Origins[token - 1] && Shared[token] == Shared[token - 1];
     }
 
     /// <summary>Token t reads the first lengths[t] places of the slot slots[t].</summary>
@@ -68,6 +71,7 @@ public static unsafe class CachedAttention
                 bias);
         var result = empty_like(query);
         fixed (int* slots = reach.Slots, first = reach.First, last = reach.Last, places = reach.Places)
+        fixed (int* origins = reach.Origins, shared = reach.Shared)
         {
             var state = new State
             {
@@ -80,6 +84,8 @@ public static unsafe class CachedAttention
                 First = first,
                 Last = last,
                 Places = places,
+                Origins = origins,
+                Shared = shared,
                 Heads = (int)query.size(1),
                 KeyHeads = (int)keys.size(1),
                 Width = (int)query.size(2),
@@ -90,7 +96,7 @@ public static unsafe class CachedAttention
                 Scale = (float)form.Scale,
                 Cap = (float)form.SoftCap,
             };
-            Run(query.size(0), ref state);
+            Run((int)query.size(0), ref state);
         }
         GC.KeepAlive(query);
         GC.KeepAlive(keys);
@@ -167,7 +173,11 @@ public static unsafe class CachedAttention
         for (var t = 0; t < rows.Length; t++)
         {
             int first = reach.First[t], count = reach.Last[t] - first;
-            Tensor Seen(Tensor kept) => kept[reach.Slots[t]].narrow(1, first, count).repeat_interleave(group, 0);
+            int slot = reach.Slots[t], shared = Math.Clamp((reach.Shared?[t] ?? 0) - first, 0, count);
+            Tensor Whole(Tensor kept) => shared == 0
+                ? kept[slot].narrow(1, first, count)
+                : cat([kept[reach.Origins![t]].narrow(1, first, shared), kept[slot].narrow(1, first + shared, count - shared)], 1);
+            Tensor Seen(Tensor kept) => Whole(kept).repeat_interleave(group, 0);
             var scores = query[t].unsqueeze(1).bmm(Seen(keys).transpose(1, 2)) * form.Scale;     // [heads, 1, keys]
             if (form.SoftCap > 0) scores = (scores / form.SoftCap).tanh() * form.SoftCap;
             if (bias is not null) scores += bias.Table.narrow(1, bias.Zero + first - reach.Places[t], count).unsqueeze(1);
@@ -177,30 +187,22 @@ public static unsafe class CachedAttention
     }
 
     /// <summary>All heads of all tokens.</summary>
-    internal static void Run(long tokens, ref State state)
+    internal static void Run(int tokens, ref State state)
     {
+        // Tokens whose slots share a beginning read it together.
+        var bundles = stackalloc int[tokens + 1];
+        var count = 0;
+        for (var t = 0; t < tokens; t++)
+            if (t == 0 || !state.Together(t) || t - bundles[count - 1] == CachedLoops.MostTokens) bundles[count++] = t;
+        bundles[count] = tokens;
+        state.Bundles = bundles;
         fixed (State* s = &state)
-            Team.For(tokens * state.Heads, Math.Max(1, GrainElements / Math.Max(1L, (long)state.Longest * state.Width)), &Items, s);
-    }
-
-    private static void Items(long begin, long end, void* context)
-    {
-        ref var s = ref *(State*)context;
-        var weights = (float*)NativeMemory.AlignedAlloc((nuint)(s.Longest + 8) * sizeof(float), 64);
-        for (var item = begin; item < end; item++)
-        {
-            long token = item / s.Heads, head = item % s.Heads;
-            int first = s.First[token], length = s.Last[token] - first;
-            var kept = (((long)s.Slots[token] * s.KeyHeads + head / (s.Heads / s.KeyHeads)) * s.Capacity + first) * s.Width;
-            float* q = s.Query + item * s.Width, k = s.Keys + kept, v = s.Values + kept, y = s.Out + item * s.Width;
-            for (var j = 0; j < length; j++) weights[j] = s.Scale * Vectors.Dot(q, k + (long)j * s.Width, s.Width);
-            if (s.Cap > 0) for (var j = 0; j < length; j++) weights[j] = s.Cap * MathF.Tanh(weights[j] / s.Cap);
-            if (s.Bias != null) Vectors.AddScaled(weights, s.Bias + head * s.Distances + s.Zero + first - s.Places[token], 1, length);
-            var sum = Vectors.ExpSum(weights, Vectors.Max(weights, length, float.NegativeInfinity), length);
-            new Span<float>(y, s.Width).Clear();
-            for (var j = 0; j < length; j++) Vectors.AddScaled(y, v + (long)j * s.Width, weights[j] / sum, s.Width);
-        }
-        NativeMemory.AlignedFree(weights);
+            Team.For(
+                (long)count * state.KeyHeads,
+                Math.Max(1, GrainElements / Math.Max(1L, (long)state.Longest * state.Width)),
+                &CachedLoops.Items,
+                s,
+                least: 2);
     }
 }
 
@@ -214,6 +216,12 @@ public static unsafe class CachedAttention
 /// <param name="Places">The tokens' own places.</param>
 public sealed record CachedReach(int[] Slots, int[] First, int[] Last, int[] Places)
 {
+    /// <summary>For each token, the slot that holds the first places of its row; null when each slot holds its own.</summary>
+    public int[]? Origins { get; init; }
+
+    /// <summary>For each token, how many places it reads from that slot instead of its own.</summary>
+    public int[]? Shared { get; init; }
+
     /// <summary>Throws when a distance has no column in a table.</summary>
     internal void Check(DistanceBias? bias)
     {

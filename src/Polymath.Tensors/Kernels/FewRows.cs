@@ -13,8 +13,17 @@ namespace Polymath.Tensors.Kernels;
 /// </summary>
 internal static unsafe class FewRows
 {
-    /// <summary>Above this many rows a product is limited by arithmetic, and libtorch's is faster.</summary>
-    internal const int Most = 8;
+    // Threads get whole groups of outputs, which are computed together.
+    private const int Group = 4;
+
+    /// <summary>The most rows for which four bits are decoded on the way, and for which a core without 512 bits is faster.</summary>
+    internal const int Fewest = 8;
+
+    /// <summary>
+    /// Above this many rows libtorch's product is faster: with 512 bits where it has packed the weight for so many rows that this costs
+    /// nothing.
+    /// </summary>
+    internal static int Most => RowTiles.Fits ? 256 : Fewest;
 
     // The least part of a weight for which starting a thread is worthwhile.
     private const int GrainElements = 4096;
@@ -23,7 +32,7 @@ internal static unsafe class FewRows
     /// <param name="x">[n, in].</param>
     /// <param name="weight">W [out, in].</param>
     internal static bool Takes(Tensor x, Tensor weight) =>
-        x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x)
+        x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= Most && FastPath.Takes(x)
         && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
         && weight.device_type == DeviceType.CPU
         && weight.is_contiguous()
@@ -32,7 +41,7 @@ internal static unsafe class FewRows
 
     /// <summary>The same for a map.</summary>
     internal static bool Takes(Tensor x, BlockMap map) => map.Quantized is { } few
-        ? x.Dimensions == 2 && x.size(0) is > 0 and <= Most && FastPath.Takes(x) && few.TakesFewRows
+        ? x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= (few is Nf4Matrix ? Fewest : Most) && FastPath.Takes(x) && few.TakesFewRows
         : Takes(x, map.Weight!);
 
     /// <summary>Whether no gradient is recorded.</summary>
@@ -100,6 +109,8 @@ internal static unsafe class FewRows
         return results;
     }
 
+    private static long Groups(long outputs) => (outputs + Group - 1) / Group;
+
     /// <summary>Several maps of the same rows in one job.</summary>
     internal static void Run(
         float* x,
@@ -109,9 +120,9 @@ internal static unsafe class FewRows
         int count)
     {
         var state = new State { X = x, Maps = maps, MapCount = count, Count = rows, Input = input };
-        var outputs = 0L;
-        for (var i = 0; i < count; i++) outputs += maps[i].Output;
-        Team.For(outputs, Math.Max(1, GrainElements / Math.Max(1, input)), &Outputs, &state);
+        var groups = 0L;
+        for (var i = 0; i < count; i++) groups += Groups(maps[i].Output);
+        Team.For(groups, Math.Max(1, GrainElements / Group / Math.Max(1, input)), &Outputs, &state);
     }
 
     /// <summary>One map: the addresses of its weight, its bias and its result.</summary>
@@ -153,10 +164,10 @@ internal static unsafe class FewRows
     {
         ref var s = ref *(State*)context;
         long first = 0;
-        for (var i = 0; i < s.MapCount; first += s.Maps[i++].Output)
+        for (var i = 0; i < s.MapCount; first += Groups(s.Maps[i++].Output))
         {
             ref var map = ref s.Maps[i];
-            long from = Math.Max(begin, first) - first, to = Math.Min(end, first + map.Output) - first;
+            long from = Group * (Math.Max(begin, first) - first), to = Math.Min(Group * (end - first), map.Output);
             if (from >= to) continue;
             switch (map.Type)
             {
@@ -177,6 +188,17 @@ internal static unsafe class FewRows
 
     private static void Outputs<TRead, T>(ref State s, ref Map map, long begin, long end) where TRead : struct, IRead<T> where T : unmanaged
     {
+        if (RowTiles.Fits)
+        {
+            RowTiles.Outputs<TRead, T>(
+                s.X,
+                s.Count,
+                s.Input,
+                ref map,
+                begin,
+                end);
+            return;
+        }
         for (var output = begin; output < end; output++)
         {
             var w = (T*)map.Weight + output * s.Input;

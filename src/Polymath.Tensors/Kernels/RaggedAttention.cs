@@ -102,17 +102,20 @@ public sealed unsafe class RaggedAttention : Fused
         var rows = new List<Tensor>();
         for (var r = 0; r < reach.Rows; r++)
         {
-            int start = reach.QueryOffsets[r],
-                length = reach.QueryOffsets[r + 1] - start,
-                keys = reach.KeyOffsets[r + 1] - reach.KeyOffsets[r];
-            Tensor Keys(Tensor x) => x.narrow(0, reach.KeyOffsets[r], keys).transpose(0, 1).repeat_interleave(group, 0);
+            int start = reach.QueryOffsets[r], length = reach.QueryOffsets[r + 1] - start, keys = reach.KeysOf(r), begun = reach.BegunOf(r);
+            Tensor Whole(Tensor x)
+            {
+                var own = x.narrow(0, reach.KeyOffsets[r], keys - begun);
+                return begun == 0 ? own : cat([x.narrow(0, reach.KeyOffsets[reach.Roots![r]], begun), own], 0);
+            }
+            Tensor Keys(Tensor x) => Whole(x).transpose(0, 1).repeat_interleave(group, 0);
             // [heads, queries, keys]
             var scores = query.narrow(0, start, length).transpose(0, 1).bmm(Keys(key).transpose(1, 2)) * form.Scale;
             if (form.SoftCap > 0) scores = (scores / form.SoftCap).tanh() * form.SoftCap;
             var places = arange(keys, device: query.device);
             if (bias is not null)
             {
-                var columns = (places.unsqueeze(0) - arange(length, device: query.device).unsqueeze(1) + bias.Zero)
+                var columns = (places.unsqueeze(0) - arange(begun, begun + length, device: query.device).unsqueeze(1) + bias.Zero)
                     .clamp(0, bias.Table.size(1) - 1);
                 scores += bias.Table.index_select(1, columns.flatten()).view(-1, length, keys);
             }
@@ -130,12 +133,13 @@ public sealed unsafe class RaggedAttention : Fused
         var made = empty_like(query);
         (result, logSum) = (SaveForBackward(made), SaveForBackward(empty(query.size(0), query.size(1), dtype: ScalarType.Float32)));
         var state = Shape();
-        fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
+        fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last, roots = reach.Roots)
         {
             state.Offsets = rows;
             state.KeyOffsets = keyRows;
             state.First = first;
             state.Last = last;
+            state.Roots = roots;
             LibTorch.For((long)reach.Rows * state.KeyHeads, 1, &RaggedLoops.ForwardItems, &state);
         }
         GC.KeepAlive(table);
@@ -156,13 +160,17 @@ public sealed unsafe class RaggedAttention : Fused
         state.GradKey = (float*)LibTorch.Data(gradKey);
         state.GradValue = (float*)LibTorch.Data(gradValue);
         state.GradBias = partial is null ? null : (float*)LibTorch.Data(partial);
-        fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last)
+        fixed (int* rows = reach.QueryOffsets, keyRows = reach.KeyOffsets, first = reach.First, last = reach.Last, roots = reach.Roots)
+        fixed (int* trees = reach.TreeOffsets)
         {
             state.Offsets = rows;
             state.KeyOffsets = keyRows;
             state.First = first;
             state.Last = last;
-            LibTorch.For((long)reach.Rows * state.KeyHeads, 1, &RaggedLoops.BackwardItems, &state);
+            state.Roots = roots;
+            state.Trees = trees;
+            // All rows that begin alike add to the gradient of their beginning, so one thread goes through them.
+            LibTorch.For((reach.TreeOffsets.Length - 1L) * state.KeyHeads, 1, &RaggedLoops.BackwardItems, &state);
         }
         return table is null ? [gradQuery, gradKey, gradValue] : [gradQuery, gradKey, gradValue, partial?.sum(dim: 0)];
     }

@@ -14,17 +14,21 @@ public sealed record DistanceBias(Tensor Table, int Zero);
 
 /// <summary>
 /// The keys that each query sees, over rows that are packed end to end: query q of a row sees the row's keys First[q] to Last[q]
-/// (exclusive), counted from the row's first key. All patterns are such spans: causal, a sliding window, a prefix that is read in both
+/// (exclusive), counted from the row's first key. Several rows may begin alike: their common beginning is a row of its own, whose keys come
+/// before the keys of each of them. All patterns are such spans: causal, a sliding window, a prefix that is read in both
 /// directions, the whole row, another text.
 /// </summary>
 public sealed class Reach
 {
     private readonly int longestKeys;
 
-    private Reach(int[] queryOffsets, int[] keyOffsets, int[] first, int[] last)
+    private Reach(int[] queryOffsets, int[] keyOffsets, int[] first, int[] last, int[]? roots)
     {
-        (QueryOffsets, KeyOffsets, First, Last) = (queryOffsets, keyOffsets, first, last);
-        for (var r = 1; r < keyOffsets.Length; r++) longestKeys = Math.Max(longestKeys, keyOffsets[r] - keyOffsets[r - 1]);
+        (QueryOffsets, KeyOffsets, First, Last, Roots) = (queryOffsets, keyOffsets, first, last, roots);
+        for (var r = 0; r < Rows; r++) longestKeys = Math.Max(longestKeys, KeysOf(r));
+        TreeOffsets = roots is null
+            ? [.. Enumerable.Range(0, Rows + 1)]
+            : [.. Enumerable.Range(0, Rows).Where(r => roots[r] < 0), Rows];
     }
 
     /// <summary>Row r's queries are QueryOffsets[r] to QueryOffsets[r + 1].</summary>
@@ -32,6 +36,23 @@ public sealed class Reach
 
     /// <summary>Row r's keys are KeyOffsets[r] to KeyOffsets[r + 1].</summary>
     public int[] KeyOffsets { get; }
+
+    /// <summary>
+    /// For each row, the row that holds the beginning of its keys, or −1; null when no row has one. The rows that begin alike follow the row
+    /// of their beginning.
+    /// </summary>
+    public int[]? Roots { get; }
+
+    /// <summary>The rows TreeOffsets[t] to TreeOffsets[t + 1] are a beginning and those that follow it, or a single row.</summary>
+    internal int[] TreeOffsets { get; }
+
+    /// <summary>How many keys of a row lie in the row of its beginning.</summary>
+    /// <param name="row">The row.</param>
+    internal int BegunOf(int row) => Roots is null || Roots[row] < 0 ? 0 : KeyOffsets[Roots[row] + 1] - KeyOffsets[Roots[row]];
+
+    /// <summary>How many keys a row has, with those of its beginning.</summary>
+    /// <param name="row">The row.</param>
+    internal int KeysOf(int row) => BegunOf(row) + KeyOffsets[row + 1] - KeyOffsets[row];
 
     /// <summary>For each query, the first key it sees.</summary>
     public int[] First { get; }
@@ -48,13 +69,24 @@ public sealed class Reach
     /// <summary>A token sees itself and the tokens before it; with a window, only the last <paramref name="window"/> of these.</summary>
     /// <param name="offsets">The rows.</param>
     /// <param name="window">The window, or 0 for none.</param>
-    public static Reach Causal(int[] offsets, int window = 0) =>
-        Of(offsets, offsets, (_, i, _) => window > 0 ? Math.Max(0, i + 1 - window) : 0, (_, i, _) => i + 1);
+    /// <param name="roots">For each row, the row that holds its beginning, or −1; null when no row has one.</param>
+    public static Reach Causal(int[] offsets, int window = 0, int[]? roots = null) => Of(
+        offsets,
+        offsets,
+        (_, i, _) => window > 0 ? Math.Max(0, i + 1 - window) : 0,
+        (_, i, _) => i + 1,
+        roots);
 
     /// <summary>A row is cut into chunks; a token sees itself and the tokens before it in its chunk.</summary>
     /// <param name="offsets">The rows.</param>
     /// <param name="chunk">The length of a chunk.</param>
-    public static Reach Chunked(int[] offsets, int chunk) => Of(offsets, offsets, (_, i, _) => i - i % chunk, (_, i, _) => i + 1);
+    /// <param name="roots">For each row, the row that holds its beginning, or −1; null when no row has one.</param>
+    public static Reach Chunked(int[] offsets, int chunk, int[]? roots = null) => Of(
+        offsets,
+        offsets,
+        (_, i, _) => i - i % chunk,
+        (_, i, _) => i + 1,
+        roots);
 
     /// <summary>A token sees the tokens of its row that are near, in both directions.</summary>
     /// <param name="offsets">The rows.</param>
@@ -73,17 +105,23 @@ public sealed class Reach
     public static Reach Prefix(int[] offsets, int[] prefixes) =>
         Of(offsets, offsets, (_, _, _) => 0, (r, i, keys) => Math.Min(keys, Math.Max(prefixes[r], i + 1)));
 
-    private static Reach Of(int[] queryOffsets, int[] keyOffsets, Func<int, int, int, int> from, Func<int, int, int, int> to)
+    private static Reach Of(
+        int[] queryOffsets,
+        int[] keyOffsets,
+        Func<int, int, int, int> from,
+        Func<int, int, int, int> to,
+        int[]? roots = null)
     {
         ArgumentNullException.ThrowIfNull(queryOffsets);
         ArgumentNullException.ThrowIfNull(keyOffsets);
-        int[] first = new int[queryOffsets[^1]], last = new int[queryOffsets[^1]];
-        for (var r = 0; r + 1 < queryOffsets.Length; r++)
+        var reach = new Reach(queryOffsets, keyOffsets, new int[queryOffsets[^1]], new int[queryOffsets[^1]], roots);
+        for (var r = 0; r < reach.Rows; r++)
             for (var q = queryOffsets[r]; q < queryOffsets[r + 1]; q++)
-                (first[q], last[q]) = (
-                    from(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]),
-                    to(r, q - queryOffsets[r], keyOffsets[r + 1] - keyOffsets[r]));
-        return new Reach(queryOffsets, keyOffsets, first, last);
+            {
+                int place = reach.BegunOf(r) + q - queryOffsets[r], keys = reach.KeysOf(r);
+                (reach.First[q], reach.Last[q]) = (from(r, place, keys), to(r, place, keys));
+            }
+        return reach;
     }
 
     /// <summary>Throws when a distance between a query and a key it sees has no column in a table.</summary>
@@ -93,7 +131,7 @@ public sealed class Reach
         for (var r = 0; r < Rows; r++)
             for (var q = QueryOffsets[r]; q < QueryOffsets[r + 1]; q++)
             {
-                var place = q - QueryOffsets[r];
+                var place = BegunOf(r) + q - QueryOffsets[r];
                 if (First[q] < Last[q] && (bias.Zero + First[q] - place < 0 || bias.Zero + Last[q] - 1 - place >= bias.Table.size(1)))
                     throw new ArgumentException(
                         $"The table of {bias.Table.size(1)} distances around {bias.Zero} does not reach from {First[q] - place} to "

@@ -8,7 +8,7 @@ namespace Polymath.Tensors.Kernels;
 /// <summary>The gated activation silu(gate)·up (Shazeer 2020), silu(x) = x·σ(x).</summary>
 public sealed unsafe class SwiGlu : Fused
 {
-    private const int Grain = 8192;
+    private const int Grain = 8192, Piece = 4096;
     private Tensor? gate, up;
 
     private SwiGlu()
@@ -31,6 +31,7 @@ public sealed unsafe class SwiGlu : Fused
     private struct State
     {
         internal float* Gate, Up, Out, Gradient, GradGate, GradUp;
+        internal long Count;
     }
 
     /// <inheritdoc/>
@@ -65,6 +66,26 @@ public sealed unsafe class SwiGlu : Fused
     {
         ref var s = ref *(State*)context;
         Gated(s.Gate + begin, s.Up + begin, s.Out + begin, end - begin);
+    }
+
+    /// <summary>n elements, written over the gate, shared among the team's threads.</summary>
+    internal static void Share(float* gate, float* up, long n)
+    {
+        var state = new State { Gate = gate, Up = up, Count = n };
+        // Pieces are whole vectors, so that no element depends on the threads.
+        Team.For(
+            (n + Piece - 1) / Piece,
+            1,
+            &ShareRun,
+            &state,
+            least: 2);
+    }
+
+    private static void ShareRun(long begin, long end, void* context)
+    {
+        ref var s = ref *(State*)context;
+        begin *= Piece;
+        Gated(s.Gate + begin, s.Up + begin, s.Gate + begin, Math.Min(end * Piece, s.Count) - begin);
     }
 
     /// <summary>n elements; the result may be either operand.</summary>

@@ -60,13 +60,28 @@ internal sealed unsafe class Team
     /// <param name="grain">The smallest number of items in a piece.</param>
     /// <param name="body">Processes a range; it must not throw.</param>
     /// <param name="state">The argument of the body.</param>
-    internal static void For(long count, long grain, delegate*<long, long, void*, void> body, void* state) =>
-        only.Share(count, grain, body, state);
+    /// <param name="least">How many such pieces a job that is shared has at least.</param>
+    internal static void For(
+        long count,
+        long grain,
+        delegate*<long, long, void*, void> body,
+        void* state,
+        int least = 4) => only.Share(
+            count,
+            grain,
+            body,
+            state,
+            least);
 
-    private void Share(long count, long grain, delegate*<long, long, void*, void> body, void* state)
+    private void Share(
+        long count,
+        long grain,
+        delegate*<long, long, void*, void> body,
+        void* state,
+        int least)
     {
         var threads = TorchSharp.torch.get_num_threads();
-        if (count < 4 * grain || threads <= 1 || !turn.TryEnter())
+        if (count < least * grain || threads <= 1 || !turn.TryEnter())
         {
             // There are no helpers, the job is too small to share, or another job is running.
             body(0, count, state);

@@ -203,7 +203,7 @@ public sealed class AbilityMeter(Materials materials)
         var settings = new SamplingSettings(
             temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
         model.Model.Router?.Expect([.. chosen.Select(row => row.Data)]);
-        var answers = model.Answer([.. chosen.Select(data.Prompt)], settings, cancellation);
+        var answers = model.Answer([.. chosen.Select(data.Prompt)], settings, cancellation: cancellation);
         return [.. chosen.Select((row, i) => (row, model.Tokenizer.Decode(answers[i].Tokens)))];
     }
 

@@ -24,7 +24,7 @@ public sealed class HeldOutLoss(Objective objective, IReadOnlyList<Item> items)
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            using var rows = model.Lay([.. part.SelectMany(item => item.Rows)]);
+            using var rows = model.Lay([.. part.SelectMany(item => item.Rows)], objective.SharesBeginnings);
             var score = objective.Evaluate(
                 model,
                 rows,

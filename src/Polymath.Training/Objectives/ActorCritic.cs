@@ -27,6 +27,9 @@ public sealed class ActorCritic(
     public override IReadOnlyList<string> Figures => figures;
 
     /// <inheritdoc/>
+    public override bool SharesBeginnings => true;
+
+    /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
         Batch batch,

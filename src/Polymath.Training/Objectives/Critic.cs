@@ -34,8 +34,7 @@ public abstract class Critic : IDisposable
         for (var row = 0; row < rows.Count; row++)
         {
             // Virtual tokens stand before a row, so places are counted from its end.
-            var first = batch.Offsets[row + 1] - rows[row].Targets - 1;
-            for (var place = 0; place < places[row]; place++) all.Add(first + place);
+            for (var place = 0; place < places[row]; place++) all.Add(batch.PlaceOf(row, rows[row].Targets - place));
         }
         return tensor(all.ToArray(), device: batch.Places.device);
     }

@@ -26,6 +26,9 @@ public sealed class GoldPairs(PreferenceLoss loss, double beta, double alpha) : 
     public override IReadOnlyList<string> Figures { get; } = ["margin", "accuracy", "gold loss"];
 
     /// <inheritdoc/>
+    public override bool SharesBeginnings => true;
+
+    /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
         Batch batch,

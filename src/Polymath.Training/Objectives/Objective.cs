@@ -120,6 +120,11 @@ public abstract class Objective
     /// </summary>
     public virtual IReadOnlyList<string> Figures => [];
 
+    /// <summary>
+    /// Whether rows of a batch may share the beginning that they have in common: the formula finds states by the batch's places only.
+    /// </summary>
+    public virtual bool SharesBeginnings => false;
+
     /// <summary>How much an item counts: its share of <see cref="Score.Count"/>.</summary>
     /// <param name="item">The item.</param>
     public virtual double CountOf(Item item) => 1;

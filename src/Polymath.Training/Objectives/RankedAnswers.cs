@@ -11,6 +11,9 @@ public sealed class RankedAnswers(RankLoss loss) : Objective
     public override IReadOnlyList<string> Figures { get; } = ["best first"];
 
     /// <inheritdoc/>
+    public override bool SharesBeginnings => true;
+
+    /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
         Batch batch,

@@ -40,13 +40,16 @@ public sealed class RankedPairs(
         foreach (var part in parts)
         {
             using var scope = NewDisposeScope();
-            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
+            using var batch = model.Lay([.. part.SelectMany(item => item.Rows)], shares: true);
             var answers = Answers(model, batch, part);
             sums.AddRange(answers.Policy.data<float>());
             references.AddRange(answers.Reference is { } reference ? reference.data<float>() : []);
             lengths.AddRange(answers.Lengths.data<float>());
         }
     }
+
+    /// <inheritdoc/>
+    public override bool SharesBeginnings => true;
 
     /// <inheritdoc/>
     public override Score Evaluate(

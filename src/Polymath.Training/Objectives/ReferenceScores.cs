@@ -31,7 +31,7 @@ internal static class ReferenceScores
         {
             using var frozen = no_grad();
             using var scope = NewDisposeScope();
-            using var batch = model.Lay(part);
+            using var batch = model.Lay(part, shares: true);
             all.AddRange(RankedPairs.RowSums(model, batch).cpu().data<float>());
         }
         return [.. all];
@@ -41,7 +41,7 @@ internal static class ReferenceScores
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        using var batch = model.Lay([.. part.SelectMany(item => item.Rows)]);
+        using var batch = model.Lay([.. part.SelectMany(item => item.Rows)], shares: true);
         var sums = RankedPairs.RowSums(model, batch, lengthWeight).cpu().data<float>().ToArray();
         return [.. part.Select((_, i) => new[] { sums[2 * i], sums[2 * i + 1] })];
     }

@@ -17,6 +17,9 @@ public sealed class RewardPairs(BradleyTerry loss) : Objective
     public override IReadOnlyList<string> Figures { get; } = ["accuracy", "margin", "chosen reward", "rejected reward", "calibration"];
 
     /// <inheritdoc/>
+    public override bool SharesBeginnings => true;
+
+    /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
         Batch batch,

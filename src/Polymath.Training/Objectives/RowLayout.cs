@@ -26,7 +26,7 @@ public sealed class RowLayout
     public static RowLayout Of(Batch batch, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        var lengths = new int[batch.Rows];
+        var lengths = new int[batch.GivenRows];
         foreach (var row in batch.TargetRows) lengths[row]++;
         return new RowLayout(lengths, device);
     }

@@ -21,6 +21,9 @@ public sealed class SampledAnswers(
     public override IReadOnlyList<string> Figures { get; } = ["ratio", "kl", "clipped", "entropy", "far ratios"];
 
     /// <inheritdoc/>
+    public override bool SharesBeginnings => true;
+
+    /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
         Batch batch,

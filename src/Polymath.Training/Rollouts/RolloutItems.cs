@@ -151,6 +151,7 @@ public sealed class RolloutItems(
         var known = answers.Where(answer => answer.LogProbabilities.Length > 0).ToList();
         // The mean of −log π over tokens that the policy sampled itself estimates its entropy.
         if (known.Count > 0) figures.Add(("entropy", -known.Average(answer => answer.LogProbabilities.Average(log => (double)log))));
+        figures.AddRange(SamplerGap(known));
         var compared = known.Where(answer => answer.Reference is not null).ToList();
         if (compared.Count > 0)
             figures.Add((
@@ -158,6 +159,16 @@ public sealed class RolloutItems(
                 compared.Average(answer => answer.LogProbabilities.Zip(answer.Reference!, (own, start) => (double)own - start).Sum())));
         figures.AddRange(estimator.Figures(answers));
         return figures;
+    }
+
+    // How far the sampler's log-probabilities are from the trainer's, which the loss takes for those of the policy that sampled. They are
+    // comparable at the same temperature only.
+    private IEnumerable<(string Name, double Value)> SamplerGap(List<SampledAnswer> known)
+    {
+        if (estimator.Temperature != spec.Temperature) return [];
+        var gaps = known.SelectMany(answer =>
+            answer.Sampled?.Zip(answer.LogProbabilities, (sampled, own) => Math.Abs((double)sampled - own)) ?? []).ToList();
+        return gaps.Count == 0 ? [] : [("sampler gap", gaps.Average()), ("greatest sampler gap", gaps.Max())];
     }
 
     private int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);

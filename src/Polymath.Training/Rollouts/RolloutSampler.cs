@@ -46,7 +46,7 @@ internal sealed class RolloutSampler(
             .Select(i => prompts[order[(int)((from + i) % prompts.Count)]]).ToList();
         var settings = new SamplingSettings(spec.Temperature, MaxNewTokens: spec.MaxNewTokens, Seed: (long)random.NextBits());
         var messages = chosen.SelectMany(prompt => Enumerable.Repeat(prompt.Message, spec.Answers)).ToList();
-        var given = model.Answer(messages, settings, stop);
+        var given = model.Answer(messages, settings, scored: true, stop);
         List<AskedAnswer> asked =
         [
             .. given.Select((answer, i) => new AskedAnswer(
@@ -68,7 +68,7 @@ internal sealed class RolloutSampler(
                 ids[i / spec.Answers],
                 Whole(answer),
                 [],
-                answer.End is not null)),
+                answer.End is not null) { Sampled = answer.Scores }),
         ];
     }
 

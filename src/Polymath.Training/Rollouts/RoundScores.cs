@@ -10,14 +10,15 @@ namespace Polymath.Training.Rollouts;
 /// <param name="model">The model.</param>
 /// <param name="estimator">Says what is needed, and at what temperature.</param>
 /// <param name="start">The policy at the start of the stage; null where it is not needed.</param>
-internal sealed class RoundScores(LanguageModel model, Estimator estimator, StartingPolicy? start)
+public sealed class RoundScores(LanguageModel model, Estimator estimator, StartingPolicy? start)
 {
     /// <summary>Scores some answers of a round.</summary>
     /// <param name="answers">The answers; those that are scored are replaced.</param>
     /// <param name="chosen">Which.</param>
     /// <param name="stop">Stops between two batches.</param>
-    internal void Score(List<SampledAnswer> answers, IReadOnlyList<int> chosen, CancellationToken stop)
+    public void Score(List<SampledAnswer> answers, IReadOnlyList<int> chosen, CancellationToken stop)
     {
+        ArgumentNullException.ThrowIfNull(answers);
         using var frozen = no_grad();
         if (estimator.ScoresAnswers) Each(answers, chosen, withValues: true, stop);
         if (!estimator.ComparesWithStart) return;
@@ -36,7 +37,7 @@ internal sealed class RoundScores(LanguageModel model, Estimator estimator, Star
             stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var rows = part.ConvertAll(i => answers[i].Row());
-            using var batch = model.Lay(rows);
+            using var batch = model.Lay(rows, shares: true);
             var hidden = model.Hidden(batch);
             var logs = model.LogProbabilities(hidden.index_select(0, batch.Places), batch.Targets, estimator.Temperature)
                 .cpu().data<float>().ToArray();

@@ -32,6 +32,11 @@ public sealed record SampledAnswer(
     float[] LogProbabilities,
     bool Ended = true)
 {
+    /// <summary>
+    /// log π of each answer token that the sampler computed while it sampled; <see cref="LogProbabilities"/> are the trainer's own.
+    /// </summary>
+    public float[]? Sampled { get; init; }
+
     /// <summary>log π of each answer token under the policy at the start of the stage; null where it is not compared with.</summary>
     public float[]? Reference { get; init; }
 

@@ -29,7 +29,7 @@ public static class FirstLook
                 cancellation.ThrowIfCancellationRequested();
                 using var scope = NewDisposeScope();
                 var items = source.Take(1);
-                using var rows = model.Lay([.. items.SelectMany(item => item.Rows)]);
+                using var rows = model.Lay([.. items.SelectMany(item => item.Rows)], objective.SharesBeginnings);
                 var score = objective.Evaluate(
                     model,
                     rows,

@@ -68,7 +68,7 @@ public sealed class DecodingTests
         for (var i = 0; i < 200; i++)
         {
             float[] weights = [0.5f, 0.1f, 0.3f, 0.09f];
-            Assert.Contains(Sampler.Choose(weights, new SamplingSettings(1, MinP: 0.5), ref random), new[] { 0, 2 });
+            Assert.Contains(PlainSampler.Choose(weights, new SamplingSettings(1, MinP: 0.5), ref random), new[] { 0, 2 });
             Assert.Equal([0.5f, 0, 0.3f, 0], weights);
         }
     }
@@ -77,9 +77,9 @@ public sealed class DecodingTests
     public void Presence_lowers_what_the_answer_has_and_nothing_else()
     {
         float[] logits = [1, -1, 2, 0];
-        Sampler.Penalise(logits, [1], [2, 2], new SamplingSettings(PresencePenalty: 0.5));
+        Penalties.Apply(logits, [1], [2, 2], new SamplingSettings(PresencePenalty: 0.5));
         Assert.Equal([1, -1, 1.5f, 0], logits);
-        Sampler.Penalise(logits, [1], [2], new SamplingSettings(RepetitionPenalty: 2));
+        Penalties.Apply(logits, [1], [2], new SamplingSettings(RepetitionPenalty: 2));
         Assert.Equal([1, -2, 0.75f, 0], logits);
     }
 

@@ -26,7 +26,7 @@ public sealed class FewRowsTests
             Tensor weight = (Samples.Normal("w", 301, width) * 0.1).to(type),
                 bias = Samples.Normal("b", 301),
                 all = Samples.Normal("x", FewRows.Most, width);
-            for (var rows = 1; rows <= FewRows.Most; rows++)
+            foreach (var rows in Enumerable.Range(1, FewRows.Most).Where(rows => rows < 14 || rows % 61 == 0 || rows == FewRows.Most))
             {
                 var x = all.narrow(0, 0, rows);
                 Assert.True(FewRows.Takes(x, weight));

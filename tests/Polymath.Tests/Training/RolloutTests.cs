@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Polymath.Recipes;
 using Polymath.Tests.Models;
 using Polymath.Tests.Text;
@@ -61,10 +62,26 @@ public sealed class RolloutTests : IDisposable
         source.Cursor = kept;
         source.Prepare(1, TestContext.Current.CancellationToken);
         Assert.Equal(
-            ["length", "probe half", "score", "pairs", "answer tokens", "unfinished", "entropy"],
+            ["length", "probe half", "score", "pairs", "answer tokens", "unfinished", "entropy", "sampler gap", "greatest sampler gap"],
             told.Select(one => one.Name).Where(name => name != "length bias"));
         Assert.All(told, one => Assert.Equal(1, one.Round));
         Assert.Equal(looked, Show(source.Take(100000).Take(count)));
+    }
+
+    [Fact]
+    public void The_gap_between_sampler_and_trainer_is_that_of_the_round_s_file()
+    {
+        var source = Source(new Length());
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        var gaps = File.ReadLines(folder.At("rollouts", "round-001.jsonl"))
+            .Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)
+            .Where(answer => answer.LogProbabilities.Length > 0)
+            .SelectMany(answer => answer.Sampled!.Zip(answer.LogProbabilities, (x, y) => Math.Abs((double)x - y))).ToList();
+        Assert.NotEmpty(gaps);
+        double Told(string name) => told.Single(one => one.Name == name).Value;
+        Assert.Equal(gaps.Average(), Told("sampler gap"), 1e-12);
+        Assert.Equal(gaps.Max(), Told("greatest sampler gap"), 1e-12);
+        Assert.InRange(gaps.Max(), 0, 1e-4);
     }
 
     [Fact]
@@ -79,7 +96,7 @@ public sealed class RolloutTests : IDisposable
         // Every answer is written down, not only those that are learned from.
         Assert.Equal(3 * 4, File.ReadLines(folder.At("rollouts", "round-001.jsonl")).Count());
         Assert.Equal(
-            ["length", "probe half", "score", "pairs", "answer tokens", "unfinished", "entropy"],
+            ["length", "probe half", "score", "pairs", "answer tokens", "unfinished", "entropy", "sampler gap", "greatest sampler gap"],
             told.Select(one => one.Name).Where(name => name != "length bias"));
         Assert.All(told, one => Assert.Equal(1, one.Round));
         Assert.Equal(count, told.Single(one => one.Name == "pairs").Value);
