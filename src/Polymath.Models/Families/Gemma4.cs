@@ -363,10 +363,12 @@ public sealed class Gemma4 : LanguageModel
                 count,
                 hidden);
             Weight scale = parts.Scale(prefix + "router.scale", hidden), each = parts.Scale(prefix + "router.per_expert_scale", count);
-            var stack = new ExpertStack(
-                parts.Weight(prefix + "experts.gate_up_proj", count, 2 * inner, hidden),
-                parts.Weight(prefix + "experts.down_proj", count, hidden, inner),
-                activation);
+            var stack = ExpertStack.Of(
+                parts,
+                prefix + "experts.",
+                layer,
+                (count, hidden, inner),
+                ExpertStack.Halves(activation));
             var plain = new Norm(NormKind.Rms, null, null, epsilon);
             var choose = Routing.Softmax(router, chosen, renormalise: true);
             return new Experts(
@@ -377,8 +379,7 @@ public sealed class Gemma4 : LanguageModel
                     var own = each.Value.index_select(0, routed.Indices.flatten()).view(routed.Indices.shape);
                     return routed with { Weights = routed.Weights * own };
                 },
-                count,
-                stack.Forward);
+                stack);
         }
     }
 }

@@ -63,12 +63,13 @@ public sealed class GptOss : LanguageModel
                 InputBias = bias, OutputBias = bias, Sinks = parts.Weight(prefix + "self_attn.sinks", attention.Heads),
             };
             var own = prefix + "mlp.experts.";
-            var stack = new Stack(
-                parts.Weight(own + "gate_up_proj", experts, hidden, 2 * inner),
-                parts.Weight(own + "gate_up_proj_bias", experts, 2 * inner),
-                parts.Weight(own + "down_proj", experts, inner, hidden),
-                parts.Weight(own + "down_proj_bias", experts, hidden),
-                limit);
+            var stack = ExpertStack.Of(
+                parts,
+                own,
+                layer,
+                (experts, hidden, inner),
+                both => Clipped(both, limit),
+                new StackForm(IsTransposed: true, HasBias: true));
             var router = parts.Linear(
                 prefix + "mlp.router",
                 Role.Router,
@@ -88,8 +89,7 @@ public sealed class GptOss : LanguageModel
                 new Experts(
                     (layer, parts.Routers),
                     Routing.SoftmaxOfChosen(router, chosen),
-                    experts,
-                    stack.Forward));
+                    stack));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
@@ -120,22 +120,12 @@ public sealed class GptOss : LanguageModel
         return norm.Forward(x);
     }
 
-    // The blocks of all experts: gate and up interleaved, both clipped, (up + 1)·gate·σ(1.702·gate).
-    private sealed record Stack(
-        Weight GateUp,
-        Weight GateUpBias,
-        Weight Down,
-        Weight DownBias,
-        double Limit)
+    // Gate and up interleaved, both clipped: (up + 1)·gate·σ(1.702·gate).
+    private static Tensor Clipped(Tensor both, double limit)
     {
-        internal Tensor Forward(int expert, Tensor x)
-        {
-            var both = x.mm(GateUp.Value.select(0, expert)) + GateUpBias.Value.select(0, expert);
-            var pairs = both.view(x.size(0), -1, 2);
-            Tensor gate = pairs.select(2, 0).clamp(max: Limit), up = pairs.select(2, 1).clamp(-Limit, Limit);
-            var inner = (up + 1) * gate * (gate * 1.702).sigmoid();
-            return inner.mm(Down.Value.select(0, expert)) + DownBias.Value.select(0, expert);
-        }
+        var pairs = both.view(both.size(0), -1, 2);
+        Tensor gate = pairs.select(2, 0).clamp(max: limit), up = pairs.select(2, 1).clamp(-limit, limit);
+        return (up + 1) * gate * (gate * 1.702).sigmoid();
     }
 
     private sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, Experts Mixture);

@@ -61,10 +61,16 @@ public sealed class GraniteMoe : LanguageModel
         {
             var prefix = $"model.layers.{layer}.";
             var own = prefix + "block_sparse_moe.";
+            IReadOnlyList<Projection> Maps(string name, Role role, int output, int input) => parts.Stacked(
+                own + name + ".weight",
+                (own + "experts.", name),
+                role,
+                layer,
+                (experts, output, input));
             var stack = new ExpertStack(
-                parts.Weight(own + "input_linear.weight", experts, 2 * inner, hidden),
-                parts.Weight(own + "output_linear.weight", experts, hidden, inner),
-                activation);
+                Maps("input_linear", Role.GateUp, 2 * inner, hidden),
+                Maps("output_linear", Role.Down, hidden, inner),
+                ExpertStack.Halves(activation));
             blocks[layer] = new Block(
                 parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
                 new GroupedAttention(
@@ -83,8 +89,7 @@ public sealed class GraniteMoe : LanguageModel
                         layer,
                         experts,
                         hidden), chosen),
-                    experts,
-                    stack.Forward));
+                    stack));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);

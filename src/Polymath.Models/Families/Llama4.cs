@@ -155,11 +155,13 @@ public sealed class Llama4 : LanguageModel
         Activation activation)
     {
         var count = read.Int("num_local_experts", 16);
-        var stack = new ExpertStack(
-            parts.Weight(prefix + "experts.gate_up_proj", count, hidden, 2 * inner),
-            parts.Weight(prefix + "experts.down_proj", count, inner, hidden),
-            activation,
-            transposed: true);
+        var stack = ExpertStack.Of(
+            parts,
+            prefix + "experts.",
+            layer,
+            (count, hidden, inner),
+            ExpertStack.Halves(activation),
+            new StackForm(IsTransposed: true, IsSwapped: true));
         var router = parts.Linear(
             prefix + "router",
             Role.Router,
@@ -169,8 +171,7 @@ public sealed class Llama4 : LanguageModel
         var experts = new Experts(
             (layer, parts.Routers),
             Routing.Sigmoid(router, read.Int("num_experts_per_tok", 1)),
-            count,
-            stack.Forward) { WeighsInput = true };
+            stack) { WeighsInput = true };
         var shared = GatedFeedForward.Apart(
             parts,
             prefix + "shared_expert.",
