@@ -45,6 +45,9 @@ public sealed class Loop(
     /// <summary>Whether the weights of several terms are divided by the norms of their gradients; see <see cref="TermMix"/>.</summary>
     public bool Balanced { get; init; }
 
+    /// <summary>Moves the biases that choose experts after each step; null where they stay.</summary>
+    public ExpertBalance? Balance { get; init; }
+
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops a source that samples.</param>
@@ -54,7 +57,10 @@ public sealed class Loop(
         // Rollouts and the scores of a reference policy are computed by the model without dropout.
         foreach (var term in terms) term.Source.Prepare(step, cancellation);
         using var cleanup = NewDisposeScope();
-        return terms.Count == 1 ? Alone(step) : Together(step);
+        Balance?.Begin();
+        var report = terms.Count == 1 ? Alone(step) : Together(step);
+        Balance?.Move(peers);
+        return report;
     }
 
     private StepReport Alone(int step)
