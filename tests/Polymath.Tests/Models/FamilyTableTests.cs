@@ -42,7 +42,7 @@ public sealed class FamilyTableTests
         text.AppendLine();
         text.AppendLine("| model type | architecture | case | verified | options |");
         text.AppendLine("|---|---|---|---|---|");
-        foreach (var type in ModelFolder.Families.Concat(ModelFolder.Wrapped.Keys).Order(StringComparer.Ordinal))
+        foreach (var type in ModelFolder.Families.Concat(Envelope.Types.Keys).Order(StringComparer.Ordinal))
         {
             var own = cases.Where(item => (string?)item.Configuration["model_type"] == type)
                 .OrderBy(item => item.Name, StringComparer.Ordinal).ToList();
@@ -65,7 +65,9 @@ public sealed class FamilyTableTests
             ## Multimodal folders
 
             The text model is read, by its own names or by those that it has inside the multimodal model; the weights of other parts are
-            left aside, and opening says so.
+            left aside, and opening says so. Whatever writes the whole model again (`model convert`, `adapter merge`, a stage) writes them
+            with it, byte for byte, under all names as they were, with the whole configuration and the files of what prepares pictures and
+            sounds (`preprocessor_config.json` and the like). A head over labels is written with the text model alone.
 
             ## Experts
 
@@ -88,7 +90,7 @@ public sealed class FamilyTableTests
         return text.ToString().ReplaceLineEndings("\n");
     }
 
-    private static string Instead(string type) => ModelFolder.Wrapped.TryGetValue(type, out var within)
+    private static string Instead(string type) => Envelope.Types.TryGetValue(type, out var within)
         ? $"the text model within is `{within}`"
         : $"the same code as `{type switch { "internlm" => "internlm3", var other => other }}`";
 
