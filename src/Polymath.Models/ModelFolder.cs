@@ -98,17 +98,16 @@ public static class ModelFolder
     /// <summary>The configuration of a new model.</summary>
     /// <param name="spec">The sizes that a recipe asks for.</param>
     /// <param name="vocabularySize">The tokenizer's tokens.</param>
-    /// <param name="begin">The token that begins a row.</param>
-    /// <param name="end">The token that ends a text.</param>
-    public static JsonObject Configure(LlamaSpec spec, int vocabularySize, int begin, int end) =>
-        Llama.Configure(spec, vocabularySize, begin, end);
-
-    /// <summary>The configuration of a new model of ChatGLM-6B's kind.</summary>
-    /// <param name="spec">The sizes that a recipe asks for.</param>
-    /// <param name="vocabularySize">The tokenizer's tokens.</param>
+    /// <param name="ends">The tokens that begin a row and end a text.</param>
     /// <param name="idOf">The id of a mark.</param>
-    public static JsonObject Configure(ChatGlmSpec spec, int vocabularySize, Func<string, int?> idOf) =>
-        ChatGlm.Configure(spec, vocabularySize, idOf);
+    public static JsonObject Configure(ModelSpec spec, int vocabularySize, (int Begin, int End) ends, Func<string, int?> idOf) =>
+        spec switch
+        {
+            LlamaSpec llama => Llama.Configure(llama, vocabularySize, ends.Begin, ends.End),
+            ChatGlmSpec glm => ChatGlm.Configure(glm, vocabularySize, idOf),
+            FamilySpec family => FreshFamily.Configure(family, vocabularySize, ends.Begin, ends.End),
+            _ => throw new ArgumentException($"{spec?.GetType().Name} is no new model.", nameof(spec)),
+        };
 
     /// <summary>A model of fresh weights.</summary>
     /// <param name="configuration">The content of a <c>config.json</c>.</param>

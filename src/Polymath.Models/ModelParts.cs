@@ -257,6 +257,22 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
     }
 
+    /// <summary>The token vectors and the output head by the names that most families have.</summary>
+    /// <param name="read">The configuration.</param>
+    /// <param name="sizes">The model's sizes.</param>
+    /// <param name="tied">Whether they are tied by default.</param>
+    public TokenTable Tokens(ConfigReader read, ModelSizes sizes, bool tied = false)
+    {
+        ArgumentNullException.ThrowIfNull(sizes);
+        return Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            sizes.VocabularySize,
+            sizes.HiddenSize,
+            tied);
+    }
+
     /// <summary>
     /// Whether the head is tied to the token vectors: the configuration ties them, and the files do not hold both with different values. As
     /// in transformers 5 (<c>PreTrainedModel.tie_weights</c>), different stored values win over the configuration, and when only the head

@@ -30,16 +30,8 @@ public sealed class GptOss : LanguageModel
         var attention = AttentionSizes.Of(read, 8, 64);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(150000), attention.HeadWidth);
@@ -48,12 +40,7 @@ public sealed class GptOss : LanguageModel
         var windows = read.Windows(layers, layer => layer % 2 == 0, 128);
         var limit = read.Double("swiglu_limit", 7);
         int experts = read.Int("num_local_experts", 128), chosen = read.IntOf(["num_experts_per_tok", "experts_per_token"], 4);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -31,16 +31,8 @@ public sealed class GraniteMoe : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 2048));
+        Sizes = ModelSizes.Of(read, attention, 2048);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(read.Double("attention_multiplier", 1));
@@ -49,12 +41,7 @@ public sealed class GraniteMoe : LanguageModel
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var bias = read.Bool("attention_bias", false);
         int experts = read.Int("num_local_experts", 8), chosen = read.Int("num_experts_per_tok", 2);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        var table = parts.Tokens(read, Sizes);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { Scale = read.Double("embedding_multiplier", 1) };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
