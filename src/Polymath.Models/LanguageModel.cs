@@ -25,6 +25,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The settings of generation that belong to the model; null when its folder has none.</summary>
     public GenerationConfig? Generation { get; internal set; }
 
+    /// <summary>The multimodal model around this one, which is written with it; null for a model that stands alone.</summary>
+    public Envelope? Envelope { get; internal set; }
+
     /// <summary>
     /// Notes where the reading differs from what the model's folder seems to say, one sentence each: ignored files, a head that is not
     /// tied.

@@ -90,37 +90,7 @@ public static class ModelFolder
         ["t5"] = ((configuration, source) => new T5(configuration, source), "transformer."),
     };
 
-    // Multimodal models: the type of the text model within, and its class.
-    private static readonly Dictionary<string, (string Type, string Architecture)> wrapped = new(StringComparer.Ordinal)
-    {
-        ["gemma3"] = ("gemma3_text", "Gemma3ForCausalLM"),
-        ["gemma4"] = ("gemma4_text", "Gemma4ForCausalLM"),
-        ["qwen3_5"] = ("qwen3_5_text", "Qwen3_5ForCausalLM"),
-        ["qwen3_5_moe"] = ("qwen3_5_moe_text", "Qwen3_5MoeForCausalLM"),
-        ["llama4"] = ("llama4_text", "Llama4ForCausalLM"),
-        ["mistral3"] = ("ministral3", "Ministral3ForCausalLM"),
-    };
-
-    // The configuration of the text model within a multimodal one.
-    private static JsonObject Unwrapped(JsonObject configuration)
-    {
-        if (!wrapped.TryGetValue(configuration["model_type"]?.ToString() ?? "", out var inner)
-            || configuration["text_config"] is not JsonObject own)
-            return configuration;
-        var text = (JsonObject)own.DeepClone();
-        text["model_type"] ??= inner.Type;
-        text["architectures"] = new JsonArray(inner.Architecture);
-        foreach (var key in new[] { "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id", "dtype", "torch_dtype" })
-            if (!text.ContainsKey(key) && configuration[key] is { } value) text[key] = value.DeepClone();
-        return text;
-    }
-
-    private static bool IsWrapped(string folder) =>
-        wrapped.ContainsKey(ReadObject(Path.Combine(folder, "config.json"))["model_type"]?.ToString() ?? "");
-
-    /// <summary>The types of multimodal models whose text model can be read, each with that model's type.</summary>
-    public static IReadOnlyDictionary<string, string> Wrapped { get; } =
-        wrapped.ToDictionary(pair => pair.Key, pair => pair.Value.Type, StringComparer.Ordinal);
+    private static bool IsWrapped(string folder) => Envelope.IsOne(ReadObject(Path.Combine(folder, "config.json")));
 
     /// <summary>The model types that can be read.</summary>
     public static IReadOnlyCollection<string> Families => families.Keys;
@@ -128,17 +98,16 @@ public static class ModelFolder
     /// <summary>The configuration of a new model.</summary>
     /// <param name="spec">The sizes that a recipe asks for.</param>
     /// <param name="vocabularySize">The tokenizer's tokens.</param>
-    /// <param name="begin">The token that begins a row.</param>
-    /// <param name="end">The token that ends a text.</param>
-    public static JsonObject Configure(LlamaSpec spec, int vocabularySize, int begin, int end) =>
-        Llama.Configure(spec, vocabularySize, begin, end);
-
-    /// <summary>The configuration of a new model of ChatGLM-6B's kind.</summary>
-    /// <param name="spec">The sizes that a recipe asks for.</param>
-    /// <param name="vocabularySize">The tokenizer's tokens.</param>
+    /// <param name="ends">The tokens that begin a row and end a text.</param>
     /// <param name="idOf">The id of a mark.</param>
-    public static JsonObject Configure(ChatGlmSpec spec, int vocabularySize, Func<string, int?> idOf) =>
-        ChatGlm.Configure(spec, vocabularySize, idOf);
+    public static JsonObject Configure(ModelSpec spec, int vocabularySize, (int Begin, int End) ends, Func<string, int?> idOf) =>
+        spec switch
+        {
+            LlamaSpec llama => Llama.Configure(llama, vocabularySize, ends.Begin, ends.End),
+            ChatGlmSpec glm => ChatGlm.Configure(glm, vocabularySize, idOf),
+            FamilySpec family => FreshFamily.Configure(family, vocabularySize, ends.Begin, ends.End),
+            _ => throw new ArgumentException($"{spec?.GetType().Name} is no new model.", nameof(spec)),
+        };
 
     /// <summary>A model of fresh weights.</summary>
     /// <param name="configuration">The content of a <c>config.json</c>.</param>
@@ -183,12 +152,13 @@ public static class ModelFolder
         var root = ModelBase.Of(folder);
         var source = new FileWeights(WeightFiles.Of(root), folder, prefix, allowed)
         {
-            Remarks = WeightFiles.Remarks(root), IsWrapped = IsWrapped(folder),
+            Remarks = WeightFiles.Remarks(root), IsWrapped = IsWrapped(folder), IsCarried = true,
         };
         try
         {
             source.Decode(configuration, root);
             var model = build(configuration, source);
+            model.Envelope = Envelope.Of(folder, root, source);
             model.Generation = GenerationConfig.Read(folder);
             return model;
         }
@@ -246,7 +216,7 @@ public static class ModelFolder
         var file = Path.Combine(folder, "config.json");
         AdapterFolder.Refuse(folder);
         if (!File.Exists(file)) throw new InputException($"{folder} is not a model folder: it has no config.json.");
-        return Unwrapped(ReadObject(file));
+        return Envelope.Unwrap(ReadObject(file));
     }
 
     /// <summary>The most tokens of a row, from a model's configuration.</summary>

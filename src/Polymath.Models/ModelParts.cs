@@ -176,6 +176,39 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         return projection;
     }
 
+    /// <summary>
+    /// The linear maps of all experts of a layer whose files hold them in one weight, and their biases in another: a socket for each expert,
+    /// named as if its map stood alone.
+    /// </summary>
+    /// <param name="stack">The name of the weight [experts, out, in], or [experts, in, out] where transposed.</param>
+    /// <param name="names">What stands before and after an expert's number in the name of its map.</param>
+    /// <param name="role">Their role.</param>
+    /// <param name="layer">The block that contains them.</param>
+    /// <param name="sizes">The number of experts, the width they map to, and the width they map from.</param>
+    /// <param name="form">How files hold them.</param>
+    public IReadOnlyList<Projection> Stacked(
+        string stack,
+        (string Before, string After) names,
+        Role role,
+        int layer,
+        (int Experts, int Output, int Input) sizes,
+        StackForm form = default)
+    {
+        var (experts, output, input) = sizes;
+        var weight = form.IsTransposed ? Map(stack, experts, input, output) : Map(stack, experts, output, input);
+        var bias = form.HasBias ? Keep(source.Get(stack + "_bias", 0, experts, output)) : null;
+        var maps = Enumerable.Range(0, experts).Select(expert => new Projection(
+            $"{names.Before}{expert}.{names.After}",
+            role,
+            layer,
+            weight,
+            bias,
+            form.IsTransposed,
+            new StackPlace(stack, expert, 0, 1) { IsWhole = true, IsSwapped = form.IsSwapped })).ToList();
+        projections.AddRange(maps);
+        return maps;
+    }
+
     /// <summary>A socket for vectors that a layer's tokens attend to in addition.</summary>
     /// <param name="name">The attention's name in files.</param>
     /// <param name="layer">The block that contains it.</param>
@@ -222,6 +255,22 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
         // Some tools write the tied head a second time.
         needless.Add(Regex.Escape(head));
         return new TokenTable(table, table, head[..head.LastIndexOf('.')]);
+    }
+
+    /// <summary>The token vectors and the output head by the names that most families have.</summary>
+    /// <param name="read">The configuration.</param>
+    /// <param name="sizes">The model's sizes.</param>
+    /// <param name="tied">Whether they are tied by default.</param>
+    public TokenTable Tokens(ConfigReader read, ModelSizes sizes, bool tied = false)
+    {
+        ArgumentNullException.ThrowIfNull(sizes);
+        return Tokens(
+            read,
+            "model.embed_tokens.weight",
+            "lm_head.weight",
+            sizes.VocabularySize,
+            sizes.HiddenSize,
+            tied);
     }
 
     /// <summary>

@@ -1,3 +1,5 @@
+using Polymath.Models.Parts;
+
 namespace Polymath.Models;
 
 /// <summary>The sizes that every family has.</summary>
@@ -15,4 +17,23 @@ public sealed record ModelSizes(
     int Heads,
     int KeyValueHeads,
     int HeadWidth,
-    int ContextLength);
+    int ContextLength)
+{
+    /// <summary>The sizes of a decoder, by the names that most configurations have.</summary>
+    /// <param name="read">The configuration.</param>
+    /// <param name="attention">The sizes of its attention.</param>
+    /// <param name="context">The most tokens of a row where the configuration does not say.</param>
+    public static ModelSizes Of(ConfigReader read, AttentionSizes attention, int context)
+    {
+        ArgumentNullException.ThrowIfNull(read);
+        ArgumentNullException.ThrowIfNull(attention);
+        return new ModelSizes(
+            read.Int("vocab_size"),
+            attention.Hidden,
+            read.Int("num_hidden_layers"),
+            attention.Heads,
+            attention.KeyValueHeads,
+            attention.HeadWidth,
+            read.Int("max_position_embeddings", context));
+    }
+}

@@ -44,25 +44,63 @@ public static class ModelWriter
         Func<Weight, Tensor?>? change = null)
     {
         ArgumentNullException.ThrowIfNull(model);
-        var width = type == ScalarType.Float32 ? 4 : 2;
-        var shards = Cut(model.Weights, shardSize, width);
+        var tensors = Tensors(model, type, change).ToList();
+        var shards = Cut(tensors, shardSize);
         var map = new JsonObject();
         for (var i = 0; i < shards.Count; i++)
         {
             var name = shards.Count == 1 ? "model.safetensors" : $"model-{i + 1:D5}-of-{shards.Count:D5}.safetensors";
             SafetensorsWriter.Write(
                 Path.Combine(folder, name),
-                [.. shards[i].Select(weight => new PendingTensor(weight.Name, type, weight.Shape, () => Of(weight, type, change)))],
+                shards[i],
                 before: before);
-            foreach (var weight in shards[i]) map[weight.Name] = name;
+            foreach (var tensor in shards[i]) map[tensor.Name] = name;
         }
         if (shards.Count > 1)
             AtomicFile.WriteText(
                 Path.Combine(folder, "model.safetensors.index.json"),
-                Index(model.Weights, map, width).ToJsonString(JsonLayout.Indented) + "\n");
-        AtomicFile.WriteText(Path.Combine(folder, "config.json"), Configuration(model, type).ToJsonString(JsonLayout.Indented) + "\n");
+                Index(tensors, map).ToJsonString(JsonLayout.Indented) + "\n");
+        var configuration = Configuration(model, type);
+        AtomicFile.WriteText(
+            Path.Combine(folder, "config.json"),
+            (model.Envelope?.Wrap(configuration) ?? configuration).ToJsonString(JsonLayout.Indented) + "\n");
+        model.Envelope?.SaveFiles(folder);
         // A head over labels does not generate.
         if (model.Labels is null) model.Generation?.Save(folder);
+    }
+
+    // The model's weights by their names in files, and those of a multimodal model's other parts.
+    private static IEnumerable<PendingTensor> Tensors(LanguageModel model, ScalarType type, Func<Weight, Tensor?>? change)
+    {
+        var source = model.Envelope?.Source;
+        // Experts that a multimodal model's files hold in one weight are put together again.
+        var stacks = source is null ? [] : model.Projections.Where(map => map.Stack is { IsWhole: false } place && source.HasStack(place.Name))
+            .GroupBy(map => map.Stack!.Name).ToDictionary(
+                group => group.Key,
+                group => group.OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList());
+        var within = stacks.SelectMany(pair => pair.Value.Select(map => (map.Weight, pair.Key))).ToDictionary();
+        foreach (var weight in model.Weights)
+        {
+            if (!within.TryGetValue(weight, out var stack))
+            {
+                yield return new PendingTensor(
+                    source?.NameInFile(weight.Name) ?? weight.Name,
+                    type,
+                    weight.Shape,
+                    () => Of(weight, type, change));
+            }
+            else if (stacks[stack][0].Weight == weight)
+            {
+                var maps = stacks[stack];
+                var experts = maps.Count / maps[0].Stack!.Parts;
+                yield return new PendingTensor(
+                    source!.NameInFile(stack),
+                    type,
+                    [experts, maps[0].Stack!.Parts * weight.Shape[0], weight.Shape[1]],
+                    () => cat([.. maps.Select(map => Of(map.Weight, type, change))], 0).view(experts, -1, weight.Shape[1]));
+            }
+        }
+        foreach (var other in model.Envelope?.Others ?? []) yield return other;
     }
 
     private static Tensor Of(Weight weight, ScalarType type, Func<Weight, Tensor?>? change)
@@ -87,32 +125,35 @@ public static class ModelWriter
     }
 
     // Shards as in transformers: in the order of the model, a new file when the next weight would not fit.
-    private static List<List<Weight>> Cut(IReadOnlyList<Weight> weights, long shardSize, int width)
+    private static List<List<PendingTensor>> Cut(IReadOnlyList<PendingTensor> tensors, long shardSize)
     {
-        var shards = new List<List<Weight>> { new() };
+        var shards = new List<List<PendingTensor>> { new() };
         long size = 0;
-        foreach (var weight in weights)
+        foreach (var tensor in tensors)
         {
-            var own = weight.Count * width;
+            var own = tensor.Bytes;
             if (shards[^1].Count > 0 && own > shardSize - size)
             {
                 shards.Add([]);
                 size = 0;
             }
-            shards[^1].Add(weight);
+            shards[^1].Add(tensor);
             size += own;
         }
         return shards;
     }
 
-    private static JsonObject Index(IReadOnlyList<Weight> weights, JsonObject map, int width)
+    private static JsonObject Index(IReadOnlyList<PendingTensor> tensors, JsonObject map)
     {
         var sorted = new JsonObject();
         foreach (var (name, file) in map.OrderBy(pair => pair.Key, StringComparer.Ordinal)) sorted[name] = file!.GetValue<string>();
-        var count = weights.Sum(weight => weight.Count);
         return new JsonObject
         {
-            ["metadata"] = new JsonObject { ["total_parameters"] = count, ["total_size"] = count * width }, ["weight_map"] = sorted,
+            ["metadata"] = new JsonObject
+            {
+                ["total_parameters"] = tensors.Sum(tensor => tensor.Count), ["total_size"] = tensors.Sum(tensor => tensor.Bytes),
+            },
+            ["weight_map"] = sorted,
         };
     }
 

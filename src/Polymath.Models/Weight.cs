@@ -144,6 +144,39 @@ public sealed class Weight
         Value.copy_(value);
     }
 
+    /// <summary>Changes one part of a stack in place.</summary>
+    /// <param name="value">The part's new elements.</param>
+    /// <param name="part">Its number in the first dimension.</param>
+    public void Assign(Tensor value, int part)
+    {
+        using var frozen = no_grad();
+        Widen();
+        FileType = ScalarType.Float32;
+        Value.select(0, part).copy_(value);
+    }
+
+    /// <summary>One part of a stack, with its gradient.</summary>
+    /// <param name="part">Its number in the first dimension.</param>
+    public Tensor Part(int part) => parts?[part] ?? Value.select(0, part);
+
+    private Tensor[]? parts;
+
+    /// <summary>
+    /// Until the result is disposed, a stack that is being trained is cut once for all its parts, so that its gradient is put together
+    /// once; one part alone would have a gradient as large as the stack.
+    /// </summary>
+    internal IDisposable? Cut()
+    {
+        if (!Trainable || !is_grad_enabled()) return null;
+        parts = Value.unbind(0);
+        return new Uncut(this);
+    }
+
+    private sealed class Uncut(Weight stack) : IDisposable
+    {
+        public void Dispose() => stack.parts = null;
+    }
+
     /// <summary>Replaces the tensor and frees the old one.</summary>
     /// <param name="value">The new tensor, of the same shape.</param>
     public void Exchange(Tensor value)

@@ -111,7 +111,7 @@ public sealed class FreshWeights(long seed, InitialValues? values = null) : Weig
 /// together, by name. Published files may omit a family's prefix (<c>transformer.</c>, <c>bert.</c>) or use older names for norms
 /// (<c>gamma</c>, <c>beta</c>); both are supported.
 /// </summary>
-public sealed class FileWeights : WeightSource
+public sealed partial class FileWeights : WeightSource
 {
     private readonly List<WeightFile> files;
     private readonly Dictionary<string, WeightFile> places = new(StringComparer.Ordinal);
@@ -152,19 +152,6 @@ public sealed class FileWeights : WeightSource
             notes = [$"The names of all weights of {origin} begin with \"{wrapper}\", as training wrappers write them; they are read "
                 + "without it."];
     }
-
-    /// <summary>
-    /// Whether the files hold a text model inside a multimodal one: names may begin with <c>language_model.</c>, and the weights of other
-    /// parts stay unused.
-    /// </summary>
-    public bool IsWrapped { get; init; }
-
-    // The parts of multimodal models that a text model does not need, and heads that predict several tokens.
-    private const string OtherParts = @"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector|audio_tower|embed_vision|"
-        + @"embed_audio)\..*";
-
-    // Heads of published files that predict several tokens at once; transformers does not read them either.
-    private const string FurtherHeads = @"(model\.)?mtp\..*";
 
     private static string WrapperOf(Dictionary<string, WeightFile>.KeyCollection names)
     {
@@ -267,8 +254,8 @@ public sealed class FileWeights : WeightSource
         yield return bare;
         if (IsWrapped)
         {
-            yield return "language_model." + name;
-            yield return "model.language_model." + bare;
+            yield return Before + name;
+            yield return Within + bare;
         }
         if (!name.Contains("LayerNorm.", StringComparison.Ordinal)) yield break;
         foreach (var spelling in new[] { name, bare })
@@ -365,7 +352,7 @@ public sealed class FileWeights : WeightSource
             needless.Any(pattern => Regex.IsMatch(name, $"^(?:{pattern})$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1)));
         if (IsWrapped) SetAside();
         bool Known(string name) => allowed.Contains(name) || Aside(name)
-            || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]);
+            || Fits(name[wrapper.Length..]) || Fits(prefix + name[wrapper.Length..]) || IsWrapped && Fits(Own(name[wrapper.Length..]));
         foreach (var name in places.Keys.Where(name => !used.Contains(name) && !Known(name)))
         {
             var codes = CodedFolder.IsCode(places[name].Entries[name].Kind) || Float8Codes.IsScale(new StoredTensors(places), name);
@@ -375,15 +362,6 @@ public sealed class FileWeights : WeightSource
         if (faults.Count == 0) return;
         throw new InputException($"The weights of {origin} do not fit its config.json:\n  " + string.Join("\n  ", faults.Take(20))
             + (faults.Count > 20 ? $"\n  and {faults.Count - 20} more" : ""));
-    }
-
-    private bool Aside(string name) => Regex.IsMatch(name, $"^(?:{FurtherHeads}{(IsWrapped ? $"|{OtherParts}" : "")})$");
-
-    private void SetAside()
-    {
-        var count = places.Keys.Count(name => !used.Contains(name) && Aside(name));
-        notes = [.. notes, $"{origin} is a multimodal model; its text model is read, and {count} weights of its other parts are set aside. "
-            + "What is saved is the text model alone."];
     }
 
     /// <inheritdoc/>

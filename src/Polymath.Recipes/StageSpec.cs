@@ -23,6 +23,9 @@ namespace Polymath.Recipes;
 /// <param name="Else">What happens when one is not; the run ends when left out.</param>
 /// <param name="Stop">When the stage ends because a figure of its steps has gone wrong, such as <c>kl &gt; 0.3 for 5</c>; it ends with the
 /// weights of the last checkpoint from before.</param>
+/// <param name="ExpertBiasRate">The step by which the biases that choose experts move after each step, up for an expert with less than the
+/// mean load, down for one with more: balance without a loss (Wang et al. 2024; DeepSeek V3 has 0.001). The biases do not move when left
+/// out. For families that have them (DeepSeek V3, GLM-4 MoE), with the methods <c>full</c> and <c>freeze</c>.</param>
 public sealed record StageSpec(
     string Name,
     [Flatten] ObjectiveSpec Objective,
@@ -39,7 +42,8 @@ public sealed record StageSpec(
     string? From = null,
     IReadOnlyDictionary<string, string>? Require = null,
     ElseSpec? Else = null,
-    IReadOnlyList<string>? Stop = null)
+    IReadOnlyList<string>? Stop = null,
+    [Bounds(0.0000001, 1)] double? ExpertBiasRate = null)
 {
     /// <summary>Whether the stages after it go on from another model than its own, unless they name it.</summary>
     public bool IsBranch => From is not null || Objective is RewardModelSpec;

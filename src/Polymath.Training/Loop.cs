@@ -50,6 +50,9 @@ public sealed class Loop(
     /// <summary>Whether the weights of several terms are divided by the norms of their gradients; see <see cref="TermMix"/>.</summary>
     public bool Balanced { get; init; }
 
+    /// <summary>Moves the biases that choose experts after each step; null where they stay.</summary>
+    public ExpertBalance? Balance { get; init; }
+
     /// <summary>Does one step.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="cancellation">Stops a source that samples.</param>
@@ -61,7 +64,10 @@ public sealed class Loop(
         foreach (var term in terms) term.Source.Prepare(step, cancellation);
         var prepared = clock.Elapsed;
         using var cleanup = NewDisposeScope();
-        return (terms.Count == 1 ? Alone(step) : Together(step)) with { Prepared = prepared };
+        Balance?.Begin();
+        var report = terms.Count == 1 ? Alone(step) : Together(step);
+        Balance?.Move(peers);
+        return report with { Prepared = prepared };
     }
 
     private StepReport Alone(int step)

@@ -283,27 +283,9 @@ public sealed class Materials : IDisposable
     public TextModel NewModel(StageSpec? stage = null)
     {
         var heads = stage is { TrainsHead: true } ? stage : null;
-        LanguageModel model = Recipe.Model switch
-        {
-            LlamaSpec spec => Fresh(
-                ModelFolder.Configure(
-                    spec,
-                    Tokenizer.VocabularySize,
-                    Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
-                    Tokenizer.IdOf(Contract.Template.End) ?? 0),
-                heads),
-            FamilySpec spec => Fresh(
-                FreshFamily.Configure(
-                    spec,
-                    Tokenizer.VocabularySize,
-                    Tokenizer.IdOf(Contract.Template.Begin) ?? 0,
-                    Tokenizer.IdOf(Contract.Template.End) ?? 0),
-                heads),
-            ChatGlmSpec spec => Fresh(ModelFolder.Configure(spec, Tokenizer.VocabularySize, Tokenizer.IdOf), heads),
-            PretrainedSpec spec => Open(Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)), heads),
-            _ => throw new InvalidOperationException($"The model {Recipe.Model.GetType().Name} has no builder."),
-        };
-        return Together(model);
+        if (BaseModel is { } folder) return Together(Open(folder, heads));
+        var ends = (Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0);
+        return Together(Fresh(ModelFolder.Configure(Recipe.Model, Tokenizer.VocabularySize, ends, Tokenizer.IdOf), heads));
     }
 
     private TextModel Together(LanguageModel model)

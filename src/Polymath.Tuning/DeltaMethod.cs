@@ -17,6 +17,12 @@ public sealed record DeltaMethod(DeltaForm Form, string Type, IReadOnlyList<stri
     /// <summary>The sockets that it takes when the recipe names none; none: the family's query and value.</summary>
     public IReadOnlyList<Socket> Roles { get; init; } = [];
 
+    /// <summary>
+    /// The setting that names stacks of experts as files hold them, in one weight for all; null where each expert is a map of its own in
+    /// the delta's file, too.
+    /// </summary>
+    public string? StackKey { get; init; }
+
     /// <summary>Whether its sockets may be chosen. Prompts stand before the rows and have none.</summary>
     public bool HasSockets { get; init; } = true;
 

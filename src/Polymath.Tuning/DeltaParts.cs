@@ -75,13 +75,17 @@ public sealed class DeltaParts
 
     /// <summary>The projections that the settings name, including the output head when it is named.</summary>
     public IEnumerable<Projection> Targets =>
-        Model.Projections.Where(map => Configuration.Targets(map) && (map.Stack is null || ReachesExperts)).Concat(
+        Model.Projections.Where(map => Configuration.Targets(map) && Reaches(map)).Concat(
             Model.Labels is null && Configuration.Targets(Model.Tokens.HeadMap.Name, linear: false) ? [Model.Tokens.HeadMap] : []);
 
+    // PEFT names stacks that files hold as such in a setting of their own; a file that names each expert's map is ours.
+    private bool Reaches(Projection map) => map.Stack is not { } place
+        || ReachesExperts && !(IsFresh && place.IsWhole && DeltaMethods.Of(Configuration).StackKey is not null);
+
     // A model of transformers 5 holds all experts of a layer in one tensor, where PEFT finds no linear maps. There, a name like down_proj
-    // means only maps outside the experts.
+    // means only maps outside the experts. Kinds that PEFT does not have are always ours.
     private bool ReachesExperts =>
-        reachesExperts ??= files is null || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
+        reachesExperts ??= files is null || Configuration.Type.StartsWith("POLYMATH_", StringComparison.Ordinal) || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
             || Model.Projections.Any(map => map.Stack is not null && files.HasUnder($"{AdapterConfiguration.Prefix}{map.Name}."));
 
     private bool? reachesExperts;

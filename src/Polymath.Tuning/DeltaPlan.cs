@@ -97,10 +97,13 @@ public static class DeltaPlan
         }
         else if (method.AllModules is null || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
-            var modules = InLayers(
+            var stacks = method.StackKey is not null && spec.TargetModules is null ? Stacks(model, spec.Roles ?? method.Roles, spec.Layers) : [];
+            if (stacks.Count > 0) content[method.StackKey!] = AdapterConfiguration.Named(stacks);
+            var named = spec.TargetModules ?? (spec.Roles is null ? method.AllModules?.Invoke(model) : null)
+                ?? Modules(model, spec.Roles ?? method.Roles, besideStacks: method.StackKey is not null);
+            var modules = named.Count == 0 && stacks.Count > 0 ? [] : InLayers(
                 model,
-                spec.TargetModules ?? (spec.Roles is null ? method.AllModules?.Invoke(model) : null)
-                    ?? Modules(model, spec.Roles ?? method.Roles),
+                named,
                 spec.Layers,
                 wholeNames: !method.HasLayers);
             content["target_modules"] = AdapterConfiguration.Named(modules);
@@ -155,7 +158,7 @@ public static class DeltaPlan
     {
         if (layers is null) return modules;
         var whole = model.Weights.Select(weight => weight.Name[..Math.Max(0, weight.Name.LastIndexOf('.'))])
-            .Distinct(StringComparer.Ordinal).ToList();
+            .Concat(model.Projections.Select(map => map.Name)).Distinct(StringComparer.Ordinal).ToList();
         bool Stands(string module) =>
             AdapterConfiguration.BlockOf(module, []) is { } block && layers.Contains(int.Parse(block, CultureInfo.InvariantCulture));
         IEnumerable<string> Spelled(string module)
@@ -201,7 +204,8 @@ public static class DeltaPlan
     /// <summary>The modules of sockets, by the ends of their names when these match the same modules.</summary>
     /// <param name="model">The model.</param>
     /// <param name="sockets">The sockets; none: the family's query and value.</param>
-    public static IReadOnlyList<string> Modules(LanguageModel model, IReadOnlyList<Socket> sockets)
+    /// <param name="besideStacks">Whether experts that files hold in one weight are left out.</param>
+    public static IReadOnlyList<string> Modules(LanguageModel model, IReadOnlyList<Socket> sockets, bool besideStacks = false)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sockets);
@@ -213,12 +217,22 @@ public static class DeltaPlan
                 + $"{string.Join(", ", model.Projections.Select(map => map.Role).Distinct())}; attention and feedForward stand for all of "
                 + "their maps in every family.");
         var wanted = sockets.SelectMany(Roles).ToHashSet();
-        var maps = model.Projections.Where(map => wanted.Contains(map.Role)).ToList();
+        var maps = model.Projections.Where(map => wanted.Contains(map.Role) && !(besideStacks && map.Stack is { IsWhole: true })).ToList();
         var found = Ends(model, maps).ToList();
         if (sockets.Contains(Socket.Norm)) found.AddRange(Norms(model));
         if (sockets.Contains(Socket.Embedding)) found.Add(model.Tokens.Name);
         if (sockets.Contains(Socket.Head)) found.Add(model.Tokens.HeadMap.Name);
         return found;
+    }
+
+    // The stacks of experts of some sockets, as PEFT names them; whole names where layers are chosen, which PEFT does not ask for here.
+    private static IReadOnlyList<string> Stacks(LanguageModel model, IReadOnlyList<Socket> sockets, IReadOnlyList<int>? layers)
+    {
+        var wanted = sockets.SelectMany(Roles).ToHashSet();
+        var maps = model.Projections.Where(map => map.Stack is { IsWhole: true } && wanted.Contains(map.Role)).ToList();
+        return layers is null
+            ? Deltas.LoraExperts.Names(maps)
+            : [.. maps.Where(map => layers.Contains(map.Layer)).Select(map => map.Stack!.Name).Distinct(StringComparer.Ordinal)];
     }
 
     private static bool Has(LanguageModel model, Socket socket) => socket switch
@@ -251,8 +265,10 @@ public static class DeltaPlan
         var meant = maps.Select(map => map.Name).ToHashSet(StringComparer.Ordinal);
         var ends = meant.Select(name => name[(name.LastIndexOf('.') + 1)..]).Distinct(StringComparer.Ordinal).ToList();
         // GPT-2 has two maps named c_proj; then whole names are used.
-        return model.Projections.Where(map => ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal)))
-            .All(map => meant.Contains(map.Name)) ? ends : meant;
+        // Where stacks of experts are left out, an end cannot mean them.
+        var stacked = maps.Any(map => map.Stack is { IsWhole: true });
+        return model.Projections.Where(map => (stacked || map.Stack is not { IsWhole: true })
+            && ends.Any(end => map.Name.EndsWith("." + end, StringComparison.Ordinal))).All(map => meant.Contains(map.Name)) ? ends : meant;
     }
 
     private static IEnumerable<string> Norms(LanguageModel model)

@@ -27,7 +27,7 @@ public sealed partial class DeltaSet
         foreach (var (target, delta) in plugged)
         {
             using var scope = NewDisposeScope();
-            var (weight, bias) = delta.Merge(target.Matrix(), target.Bias?.Value);
+            var (weight, bias) = delta.Merge(target.Matrix(), target.BiasValues);
             target.Assign(weight, bias);
         }
         foreach (var delta in tokens)

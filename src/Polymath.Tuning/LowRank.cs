@@ -197,7 +197,7 @@ public sealed class LowRank : IDisposable
         }).ToList();
         if (sums.TrueForAll(sum => sum is not null)) return sums.Aggregate((whole, next) => whole! + next!)!;
         Tensor weight = map.Matrix(), merged = weight;
-        var bias = map.Bias?.Value;
+        var bias = map.BiasValues;
         foreach (var delta in deltas)
         {
             var (next, nextBias) = delta.Merge(merged, bias);

@@ -48,11 +48,14 @@ public sealed class MergedWeights
         Tensor? result = null;
         if (biases.TryGetValue(weight, out var pairs))
         {
+            if (pairs[0].Target.Stack is { IsWhole: true }) return Stack(weight, pairs, changed => changed.Bias!).MoveToOuterDisposeScope();
             var (_, bias) = Chain(pairs);
             return ReferenceEquals(bias, weight.Value) ? null : bias!.alias().MoveToOuterDisposeScope();
         }
         if (maps.TryGetValue(weight, out pairs))
         {
+            if (pairs[0].Target is { Stack.IsWhole: true, Transposed: var turned })
+                return Stack(weight, pairs, changed => turned ? changed.Weight.t() : changed.Weight).MoveToOuterDisposeScope();
             var (matrix, _) = Chain(pairs);
             result = pairs[0].Target.Transposed ? matrix.t() : matrix;
         }
@@ -65,11 +68,23 @@ public sealed class MergedWeights
         return result?.alias().MoveToOuterDisposeScope();
     }
 
+    // All experts of a stack; those without deltas stay.
+    private Tensor Stack(
+        Weight weight,
+        List<(Projection Target, Delta Delta)> pairs,
+        Func<(Tensor Weight, Tensor? Bias), Tensor> part)
+    {
+        var whole = weight.Wide().clone();
+        foreach (var own in pairs.GroupBy(pair => pair.Target))
+            whole.select(0, own.Key.Stack!.Expert).copy_(part(Chain([.. own])));
+        return whole;
+    }
+
     // The deltas of one map, each applied after those before it; the last is taken out first.
     private (Tensor Weight, Tensor? Bias) Chain(List<(Projection Target, Delta Delta)> pairs)
     {
         var target = pairs[0].Target;
-        (Tensor Weight, Tensor? Bias) made = (target.Matrix(), target.Bias?.Value);
+        (Tensor Weight, Tensor? Bias) made = (target.Matrix(), target.BiasValues);
         foreach (var (_, delta) in original is null ? pairs : Enumerable.Reverse(pairs))
             made = original is null ? delta.Merge(made.Weight, made.Bias) : delta.Unmerge(made.Weight, made.Bias);
         return made;

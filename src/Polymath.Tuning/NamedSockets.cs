@@ -34,6 +34,14 @@ internal static class NamedSockets
                 throw configuration.Fault(
                     "target_modules",
                     $"'{name}' is not a module that a {configuration.Type} changes; leave it out, or give it an adapter of its own kind");
+        if (DeltaMethods.Of(configuration).StackKey is { } stackKey && configuration.Raw("target_modules") is JsonArray)
+            foreach (var name in configuration.Texts("target_modules"))
+                if (model.Projections.Where(map => AdapterConfiguration.Means(name, map.Name)).ToList() is { Count: > 0 } maps
+                    && maps.TrueForAll(map => map.Stack is { IsWhole: true }))
+                    throw configuration.Fault(
+                        "target_modules",
+                        $"the experts' '{name}' lies in one weight for all experts of a layer; name it in {stackKey}: "
+                            + $"[{string.Join(", ", Deltas.LoraExperts.Names(maps))}], as PEFT does");
         foreach (var name in configuration.Type == "IA3" && configuration.Raw("target_modules") is JsonArray
             ? configuration.Texts("feedforward_modules")
             : [])

@@ -41,6 +41,11 @@ ADAPTERS = {
     "lora-dora-vectors": ("glm4-no-bias", LoraConfig(r=2, lora_alpha=5, use_dora=True, target_modules=["embed_tokens", "lm_head"], task_type="CAUSAL_LM")),
     "lora-beside-experts": ("qwen3-moe-dense-layer", LoraConfig(r=2, lora_alpha=4, target_modules=["down_proj"], task_type="CAUSAL_LM")),
     "lora-experts": ("mixtral-window", LoraConfig(r=2, lora_alpha=3, rank_pattern={"experts.down_proj": 3}, target_modules=["q_proj"], target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"], task_type="CAUSAL_LM")),
+    # Experts that files hold in one weight for all: Granite's in modules of their own, gpt-oss's transposed, Llama 4's as PEFT reads them.
+    "lora-stack-granite": ("granitemoe", LoraConfig(r=2, lora_alpha=3, target_modules=["q_proj"], target_parameters=["input_linear.weight", "output_linear.weight"], task_type="CAUSAL_LM")),
+    "lora-stack-gpt-oss": ("gpt_oss", LoraConfig(r=2, lora_alpha=3, rank_pattern={"experts.down_proj": 3}, target_parameters=["experts.gate_up_proj", "experts.down_proj"], task_type="CAUSAL_LM")),
+    "lora-stack-llama4": ("llama4_text", LoraConfig(r=2, lora_alpha=3, use_rslora=True, target_modules=["v_proj"], target_parameters=["experts.gate_up_proj", "experts.down_proj"], task_type="CAUSAL_LM")),
+    "lora-stack-gemma4": ("gemma4_text-moe", LoraConfig(r=2, lora_alpha=3, target_modules=["down_proj"], target_parameters=["experts.down_proj"], task_type="CAUSAL_LM")),
     "lora-mica": ("gpt-neox-sequential", LoraConfig(r=3, lora_alpha=6, init_lora_weights="mica", target_modules=["query_key_value"], layers_to_transform=1, layers_pattern=["h", "layers"], task_type="CAUSAL_LM")),
     "lora-saved-block": ("roberta-classify", LoraConfig(r=2, lora_alpha=4, bias="all", target_modules=["query"], layers_to_transform=[1], task_type="SEQ_CLS")),
     "lora-saved-head": ("gpt2-scaled-relu", LoraConfig(r=2, lora_alpha=4, fan_in_fan_out=True, target_modules=["c_fc"], modules_to_save=["lm_head"], task_type="CAUSAL_LM")),

@@ -154,6 +154,9 @@ internal static class DeltaVerb
         if (model.Projections.Append(model.Tokens.HeadMap)
             .FirstOrDefault(map => bare.StartsWith(map.Name + ".", StringComparison.Ordinal)) is { } found)
             return Words.Of(found.Role);
+        if (model.Projections.Any(map => map.Stack is { } place
+            && bare.StartsWith(place.Name[..(place.Name.LastIndexOf('.') + 1)], StringComparison.Ordinal)))
+            return "experts";
         if (bare.StartsWith(model.Tokens.Name + ".", StringComparison.Ordinal)) return Words.Of(Socket.Embedding);
         if (bare.Length == 0) return "shared";
         return bare.EndsWith(".bias", StringComparison.Ordinal) ? "bias" : Words.Of(Socket.Norm);

@@ -38,7 +38,9 @@ internal static class ExportVerb
             using var model = Noted.Open(place, allowed.Read(parsed));
             var writer = new GgufWriter();
             var tokenizer = new GgufTokenizer(place);
-            new GgufModel(model).AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));
+            var content = new GgufModel(model);
+            foreach (var note in content.Notes) Noted.Tell(note);
+            content.AddTo(writer, blocks, tokenizer.NameFor(Path.GetFileName(Path.GetFullPath(place))));
             tokenizer.AddTo(writer, model.Sizes.VocabularySize, model.Configuration);
             Stopping.Write(target, stop => writer.Write(target, stop.ThrowIfCancellationRequested));
             Console.WriteLine($"{target}: {blocks.Name}, {new FileInfo(target).Length / 1e6:N1} MB");

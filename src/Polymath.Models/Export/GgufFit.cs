@@ -18,7 +18,7 @@ internal static class GgufFit
         if (model is ChatGlm)
             throw new InputException("A model of the type 'chatglm' in ChatGLM-6B's layout cannot be exported to GGUF: llama.cpp reads "
                 + "ChatGLM2 and later.");
-        var reason = Activation(read, type) ?? type switch
+        var reason = Activation(read, type) ?? new GgufRecent(model, type, architecture).Lacks() ?? type switch
         {
             "gpt2" => Gpt2(read),
             "bloom" when read.Bool("apply_residual_connection_post_layernorm", false) =>
@@ -64,7 +64,7 @@ internal static class GgufFit
             "t5" => ("feed_forward_proj", "relu"),
             _ => ("hidden_act", "silu"),
         };
-        if (type is "bloom" or "chatglm") return null;
+        if (type is "bloom" or "chatglm" or "falcon") return null;
         var name = read.Text(key, otherwise);
         var known = type switch
         {
@@ -130,7 +130,7 @@ internal static class GgufFit
             : null;
     }
 
-    private static string? Dense(LanguageModel model)
+    internal static string? Dense(LanguageModel model)
     {
         var dense = Enumerable.Range(0, model.Sizes.Layers)
             .Where(layer => !model.Projections.Any(projection => projection.Layer == layer && projection.Role == Parts.Role.Router))

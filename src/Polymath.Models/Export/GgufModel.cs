@@ -12,6 +12,7 @@ public sealed class GgufModel
     private readonly LanguageModel model;
     private readonly ConfigReader read;
     private readonly string type, architecture;
+    private readonly GgufRecent recent;
 
     /// <summary>A model that is to be exported.</summary>
     /// <param name="model">The model.</param>
@@ -23,8 +24,21 @@ public sealed class GgufModel
         read = new ConfigReader(model.Configuration);
         type = model.Configuration["model_type"]?.ToString() ?? "";
         architecture = GgufNames.ArchitectureOf(type);
+        recent = new GgufRecent(model, type, architecture);
         GgufFit.Check(model, type, architecture);
     }
+
+    private GgufRope? Rope =>
+        model.Rope is { } rope ? new GgufRope(architecture, rope, recent.Rotated, model.Sizes.ContextLength) : null;
+
+    /// <summary>Where llama.cpp computes a little differently, one sentence each.</summary>
+    public IReadOnlyList<string> Notes => Rope is { RoundsRamp: true }
+        ?
+        [
+            "llama.cpp rounds the ramp of gpt-oss's YaRN to whole pairs of elements, which the model does not (truncate: false); its answers "
+                + "differ a little, as those of llama.cpp's own conversion do.",
+        ]
+        : [];
 
     /// <summary>Adds the settings and the tensors to a file.</summary>
     /// <param name="file">The file.</param>
@@ -40,9 +54,12 @@ public sealed class GgufModel
         file.Add("general.file_type", blocks.FileType);
         file.Add("general.quantization_version", 2);
         AddSizes(file);
-        if (model.Rope is { } rope)
-            new GgufRope(architecture, rope, (int)(model.Sizes.HeadWidth * rope.Partial), model.Sizes.ContextLength).AddTo(file);
-        foreach (var group in model.Weights.GroupBy(weight => GgufNames.Of(type, weight.Name)))
+        Rope?.AddTo(file);
+        var pieces = new GgufPieces(model, type);
+        var apart = model.Weights.Select(weight => (weight, Pieces: pieces.Of(weight))).Where(pair => pair.Pieces is not null).ToList();
+        foreach (var piece in apart.SelectMany(pair => pair.Pieces!))
+            file.Add(Tensor(piece.Name, piece.Shape, Fitting(blocks, piece.Shape, piece.Name), piece.Make));
+        foreach (var group in model.Weights.Except(apart.Select(pair => pair.weight)).GroupBy(weight => GgufNames.Of(type, weight.Name)))
         {
             var (make, shape) = group.Key.EndsWith("_exps.weight", StringComparison.Ordinal)
                 ? (() => stack(group.Select(Wide)), [group.Count(), .. group.First().Value.shape])
@@ -75,7 +92,8 @@ public sealed class GgufModel
     {
         // These are small and need precision: positions, distances, the router of experts.
         if (shape.Length < 2 || name == "position_embd.weight" || name.EndsWith("attn_rel_b.weight", StringComparison.Ordinal)
-            || name.EndsWith("ffn_gate_inp.weight", StringComparison.Ordinal))
+            || name.EndsWith("ffn_gate_inp.weight", StringComparison.Ordinal) || name.EndsWith(".bias", StringComparison.Ordinal)
+            || small.Contains(name.Split('.')[2..].FirstOrDefault() ?? ""))
             return BlockType.F32;
         // The head needs precision, and so does the table it is tied to: they have eight bits when the rest has four.
         if (wanted.Elements > 1 && name is "output.weight" or "token_embd.weight" && wanted.Bytes < wanted.Elements)
@@ -84,6 +102,9 @@ public sealed class GgufModel
         return shape[^1] % 32 == 0 ? BlockType.Q8Zero : BlockType.F16;
     }
 
+    // Parts of recurrent layers that llama.cpp computes with in 32 bits.
+    private static readonly string[] small = ["ssm_a", "ssm_d", "ssm_conv1d", "ssm_norm"];
+
     private void AddSizes(GgufWriter file)
     {
         var sizes = model.Sizes;
@@ -91,17 +112,19 @@ public sealed class GgufModel
         Size("block_count", type == "t5" ? read.Int("num_layers") : sizes.Layers);
         Size("context_length", Context());
         Size("embedding_length", sizes.HiddenSize);
-        Size("feed_forward_length", (int)model.Projections.First(projection => projection.Role == Role.Down).InputWidth);
-        Size("attention.head_count", sizes.Heads);
-        Size("attention.head_count_kv", sizes.KeyValueHeads);
+        Size("feed_forward_length", (int)(model.Projections.FirstOrDefault(projection => projection.Role == Role.Down)?.InputWidth ?? 0));
+        Size("attention.head_count", type == "mamba2" ? 0 : sizes.Heads);
+        // In latent attention all heads share one vector.
+        if (type != "mamba2") Size("attention.head_count_kv", architecture == "deepseek2" ? 1 : sizes.KeyValueHeads);
         Size("vocab_size", sizes.VocabularySize);
-        if (type is not ("gpt2" or "gpt_neox" or "bloom"))
+        if (type is not ("gpt2" or "gpt_neox" or "bloom" or "mamba2") && architecture != "deepseek2")
         {
             Size("attention.key_length", sizes.HeadWidth);
             Size("attention.value_length", sizes.HeadWidth);
         }
         AddEpsilon(file);
         AddOwn(file);
+        recent.AddTo(file);
     }
 
     // What only some families have.
@@ -129,7 +152,7 @@ public sealed class GgufModel
             case "gemma3_text" or "cohere2" or "exaone4" when read.Window(4096) is > 0 and var window:
                 Size("attention.sliding_window", window);
                 break;
-            case "granite":
+            case "granite" or "granitemoe":
                 Scale("attention.scale", read.Double("attention_multiplier", 1));
                 Scale("embedding_scale", read.Double("embedding_multiplier", 1));
                 Scale("residual_scale", read.Double("residual_multiplier", 1));
@@ -168,17 +191,18 @@ public sealed class GgufModel
         var (key, otherwise) = type switch
         {
             "gpt_neox" => ("layer_norm_eps", 1e-5),
-            "gpt2" or "bloom" => ("layer_norm_epsilon", 1e-5),
+            "gpt2" or "bloom" or "falcon" or "mamba2" => ("layer_norm_epsilon", 1e-5),
             "t5" => ("layer_norm_epsilon", 1e-6),
             "chatglm" => ("layernorm_epsilon", 1e-5),
             "glm" or "glm4" => ("rms_norm_eps", 1.5625e-7),
             "starcoder2" => ("norm_epsilon", 1e-5),
             "phi" or "stablelm" or "cohere" or "cohere2" => ("layer_norm_eps", 1e-5),
             "olmo" => ("no_key", 1e-5),
-            "phi3" or "mixtral" or "olmo2" or "exaone4" or "ernie4_5" or "hunyuan_v1_dense" => ("rms_norm_eps", 1e-5),
+            "phi3" or "mixtral" or "olmo2" or "exaone4" or "ernie4_5" or "hunyuan_v1_dense" or "gpt_oss" or "glm4_moe" =>
+                ("rms_norm_eps", 1e-5),
             _ => ("rms_norm_eps", 1e-6),
         };
-        var whole = type is "gpt_neox" or "gpt2" or "bloom" or "starcoder2" or "phi" or "stablelm" or "cohere" or "cohere2" or "olmo";
+        var whole = type is "gpt_neox" or "gpt2" or "bloom" or "starcoder2" or "phi" or "stablelm" or "cohere" or "cohere2" or "olmo" or "falcon";
         file.Add(
             $"{architecture}.attention.{(whole ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}",
             (float)read.Double(key, otherwise));
@@ -213,12 +237,14 @@ public sealed class GgufModel
         if (word == "ffn_gate_inp_shexp") shape = [shape[1]];
         Func<Tensor> make = (word, architecture) switch
         {
-            ("attn_q", "llama" or "granite" or "minicpm" or "smollm3" or "olmo") => () => Paired(Wide(weight), sizes.Heads),
-            ("attn_k", "llama" or "granite" or "minicpm" or "smollm3" or "olmo") => () => Paired(Wide(weight), sizes.KeyValueHeads),
+            ("attn_q", "llama" or "granite" or "granitemoe" or "minicpm" or "smollm3" or "olmo") =>
+                () => Paired(Wide(weight), sizes.Heads),
+            ("attn_k", "llama" or "granite" or "granitemoe" or "minicpm" or "smollm3" or "olmo") =>
+                () => Paired(Wide(weight), sizes.KeyValueHeads),
             ("ffn_gate_inp_shexp", _) => () => Wide(weight).view(-1),
             ("attn_qkv", "gptneox" or "bloom") => () => Apart(Wide(weight), sizes.Heads),
             ("attn_qkv", "chatglm") when sizes.Heads == sizes.KeyValueHeads => () => Apart(Wide(weight), sizes.Heads),
-            (_, "gemma" or "gemma2" or "gemma3") when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
+            (_, "gemma" or "gemma2" or "gemma3" or "qwen3next") when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
             // T5 with a tied head scales the last states down before the head, but llama.cpp does not: the last norm includes the factor.
             ("output_norm", "t5") when name.StartsWith("dec.", StringComparison.Ordinal) => () => model.Readout(Wide(weight)),
             _ => () => Wide(weight),

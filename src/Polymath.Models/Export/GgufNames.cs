@@ -16,7 +16,9 @@ internal static partial class GgufNames
         ["granite"] = "granite", ["minicpm"] = "minicpm", ["smollm3"] = "smollm3", ["ernie4_5"] = "ernie4_5",
         ["hunyuan_v1_dense"] = "hunyuan-dense", ["olmo"] = "olmo", ["olmo2"] = "olmo2", ["exaone4"] = "exaone4", ["phi"] = "phi2",
         ["stablelm"] = "stablelm", ["starcoder2"] = "starcoder2", ["cohere"] = "command-r", ["cohere2"] = "cohere2",
-        ["qwen2_moe"] = "qwen2moe",
+        ["qwen2_moe"] = "qwen2moe", ["falcon"] = "falcon", ["internlm2"] = "internlm2", ["baichuan"] = "baichuan",
+        ["granitemoe"] = "granitemoe", ["gpt_oss"] = "gpt-oss", ["glm4_moe"] = "glm4moe", ["deepseek_v2"] = "deepseek2",
+        ["deepseek_v3"] = "deepseek2", ["qwen3_next"] = "qwen3next", ["mamba2"] = "mamba2",
     };
 
     // The reasons why the others have none.
@@ -54,7 +56,18 @@ internal static partial class GgufNames
         ["self_attn.query_layernorm"] = "attn_q_norm", ["self_attn.key_layernorm"] = "attn_k_norm",
         ["mlp.shared_expert.gate_proj"] = "ffn_gate_shexp", ["mlp.shared_expert.up_proj"] = "ffn_up_shexp",
         ["mlp.shared_expert.down_proj"] = "ffn_down_shexp", ["mlp.shared_expert_gate"] = "ffn_gate_inp_shexp",
+        ["mlp.shared_experts.gate_proj"] = "ffn_gate_shexp", ["mlp.shared_experts.up_proj"] = "ffn_up_shexp",
+        ["mlp.shared_experts.down_proj"] = "ffn_down_shexp", ["ln_attn"] = "attn_norm_2", ["ln_mlp"] = "attn_norm",
+        ["model.tok_embeddings"] = "token_embd", ["output"] = "output", ["attention.wo"] = "attn_output",
+        ["attention_norm"] = "attn_norm", ["ffn_norm"] = "ffn_norm", ["feed_forward.w1"] = "ffn_gate", ["feed_forward.w2"] = "ffn_down",
+        ["feed_forward.w3"] = "ffn_up", ["block_sparse_moe.router.layer"] = "ffn_gate_inp", ["mlp.router"] = "ffn_gate_inp",
+        ["self_attn.q_a_proj"] = "attn_q_a", ["self_attn.q_a_layernorm"] = "attn_q_a_norm", ["self_attn.q_b_proj"] = "attn_q_b",
+        ["self_attn.kv_a_proj_with_mqa"] = "attn_kv_a_mqa", ["self_attn.kv_a_layernorm"] = "attn_kv_a_norm",
+        ["backbone.embeddings"] = "token_embd", ["backbone.norm_f"] = "output_norm",
     };
+
+    // Families whose second norm stands after attention and is not called the feed-forward part's.
+    private static readonly string[] after = ["gpt_oss", "glm4_moe", "qwen3_next"];
 
     // Families with norms after the parts of a block: Gemma has them before the parts, too.
     private static readonly Dictionary<string, string> afterWords = new(StringComparer.Ordinal)
@@ -92,7 +105,9 @@ internal static partial class GgufNames
         if (Pair().Match(module) is { Success: true } pair) return PairOf(pair, name) + kind;
         var block = Block().Match(module);
         var part = block.Success ? block.Groups["part"].Value : module;
-        var word = (type is "gemma2" or "gemma3_text" or "olmo2" or "exaone4" ? afterWords.GetValueOrDefault(part) : null)
+        var word = (type is "gemma2" or "gemma3_text" or "olmo2" or "exaone4" || after.Contains(type)
+            ? afterWords.GetValueOrDefault(part)
+            : null)
             ?? words.GetValueOrDefault(part) ?? throw Unknown(type, name);
         return (block.Success ? $"blk.{block.Groups["layer"].Value}." : "") + word + kind;
     }
@@ -108,7 +123,7 @@ internal static partial class GgufNames
     private static InputException Unknown(string type, string name) =>
         new($"llama.cpp's {architectures[type]} has no counterpart of {name}.");
 
-    [GeneratedRegex(@"^(model\.layers|transformer\.h|gpt_neox\.layers|transformer\.encoder\.layers)\.(?<layer>\d+)\.(?<part>.+)$",
+    [GeneratedRegex(@"^(model\.layers|transformer\.h|gpt_neox\.layers|transformer\.encoder\.layers|backbone\.layers)\.(?<layer>\d+)\.(?<part>.+)$",
         RegexOptions.CultureInvariant)]
     private static partial Regex Block();
 

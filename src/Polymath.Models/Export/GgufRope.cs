@@ -46,7 +46,7 @@ internal sealed class GgufRope(string architecture, RopeSettings rope, int width
     private void AddYarn(GgufWriter file)
     {
         var (frequencies, attention) = rope.For(width, context);
-        if (!frequencies.SequenceEqual((rope with { Truncate = true, BetaFast = 32, BetaSlow = 1 }).For(width, context).Frequencies))
+        if (!RoundsRamp && !frequencies.SequenceEqual((rope with { Truncate = true, BetaFast = 32, BetaSlow = 1 }).For(width, context).Frequencies))
         {
             AddDivisors(file, attention);
             return;
@@ -56,8 +56,16 @@ internal sealed class GgufRope(string architecture, RopeSettings rope, int width
         file.Add($"{architecture}.rope.scaling.original_context_length", (int)rope.OriginalContext);
         // In addition to the factor of the formula, which llama.cpp has.
         var own = rope.Factor <= 1 ? 1 : 0.1 * Math.Log(rope.Factor) + 1;
+        // Its own scale is the score's, and the formula's factor is taken back.
+        if (architecture == "deepseek2") own = attention;
         if (Math.Abs(attention / own - 1) > 1e-9) file.Add($"{architecture}.rope.scaling.attn_factor", (float)(attention / own));
     }
+
+    /// <summary>
+    /// Whether llama.cpp's own file of a model has other frequencies than the model: gpt-oss does not round its ramp, and llama.cpp, whose
+    /// conversion leaves it so, does.
+    /// </summary>
+    internal bool RoundsRamp => architecture == "gpt-oss" && rope is { Type: "yarn", Truncate: false, BetaFast: 32, BetaSlow: 1 };
 
     // The divisors of the frequencies. llama.cpp reads them only in its llama.
     private void AddDivisors(GgufWriter file, double attention)

@@ -48,12 +48,7 @@ public sealed class Baichuan : LanguageModel
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         if (turned) rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         else alibi = new Alibi(attention.Heads);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        var table = parts.Tokens(read, Sizes);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name)
         {
             NormsHead = vocabulary == 125696 || read.Has("z_loss_weight"),

@@ -32,16 +32,8 @@ public sealed class Cohere : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 8192));
+        Sizes = ModelSizes.Of(read, attention, 8192);
         var epsilon = read.Double("layer_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -51,13 +43,7 @@ public sealed class Cohere : LanguageModel
         var pattern = read.Int("sliding_window_pattern", 4);
         var windows = second ? read.Windows(layers, layer => (layer + 1) % pattern != 0, 4096) : new int[layers];
         var headNorms = !second && read.Bool("use_qk_norm", false);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        Tokens = parts.Tokens(read, Sizes, tied: true);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

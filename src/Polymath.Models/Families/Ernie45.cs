@@ -27,28 +27,14 @@ public sealed class Ernie45 : LanguageModel
         var attention = AttentionSizes.Of(read, 2, 128);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(5e5), attention.HeadWidth, interleaved: true);
         var bias = read.Bool("use_bias", false);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        Tokens = parts.Tokens(read, Sizes, tied: true);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

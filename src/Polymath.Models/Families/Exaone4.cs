@@ -30,16 +30,8 @@ public sealed class Exaone4 : LanguageModel
         var attention = AttentionSizes.Of(read, 32);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 2048));
+        Sizes = ModelSizes.Of(read, attention, 2048);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -47,12 +39,7 @@ public sealed class Exaone4 : LanguageModel
         var pattern = read.Has("sliding_window_pattern") ? read.Maybe("sliding_window_pattern") ?? 0 : 4;
         var window = read.Window(4096);
         var windows = read.Windows(layers, layer => window > 0 && pattern > 0 && (layer + 1) % pattern != 0, 4096);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

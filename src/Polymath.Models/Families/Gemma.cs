@@ -29,29 +29,15 @@ public sealed class Gemma : LanguageModel
         var attention = AttentionSizes.Of(read, 16, 256);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 8192));
+        Sizes = ModelSizes.Of(read, attention, 8192);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "gelu_pytorch_tanh"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var bias = read.Bool("attention_bias", false);
         read.Expect("use_bidirectional_attention", false);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        var table = parts.Tokens(read, Sizes, tied: true);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { Scale = Math.Sqrt(hidden) };
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)

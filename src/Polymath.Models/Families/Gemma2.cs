@@ -31,16 +31,8 @@ public sealed class Gemma2 : LanguageModel
         var attention = AttentionSizes.Of(read, 4, 256);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 8192));
+        Sizes = ModelSizes.Of(read, attention, 8192);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
         cap = read.DoubleOrNone("attn_logit_softcapping", 50);
@@ -48,13 +40,7 @@ public sealed class Gemma2 : LanguageModel
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var windows = read.Windows(layers, layer => layer % 2 == 0, 4096);
         var bias = read.Bool("attention_bias", false);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        var table = parts.Tokens(read, Sizes, tied: true);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name)
         {
             SoftCap = read.DoubleOrNone("final_logit_softcapping", 30), Scale = Math.Sqrt(hidden),

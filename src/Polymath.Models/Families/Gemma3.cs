@@ -32,16 +32,8 @@ public sealed class Gemma3 : LanguageModel
         var attention = AttentionSizes.Of(read, 4, 256);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
         read.Expect("use_bidirectional_attention", false);
@@ -55,13 +47,7 @@ public sealed class Gemma3 : LanguageModel
         var windows = read.Windows(layers, layer => (layer + 1) % pattern != 0, 4096);
         var kinds = read.LayerTypes(layers, layer => windows[layer] > 0 ? Sliding : "full_attention", Sliding, "full_attention");
         var bias = read.Bool("attention_bias", false);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        var table = parts.Tokens(read, Sizes, tied: true);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name)
         {
             SoftCap = read.Double("final_logit_softcapping", 0), Scale = Math.Sqrt(hidden),

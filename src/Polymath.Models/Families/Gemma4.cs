@@ -35,16 +35,8 @@ public sealed class Gemma4 : LanguageModel
         var attention = AttentionSizes.Of(read, 4, 256);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_activation", "gelu_pytorch_tanh"));
         if (read.Text("use_bidirectional_attention", "vision") != "vision")
@@ -65,13 +57,7 @@ public sealed class Gemma4 : LanguageModel
         var shared = read.Maybe("num_kv_shared_layers") ?? 0;
         var own = read.Maybe("hidden_size_per_layer_input") ?? (read.Has("hidden_size_per_layer_input") ? 0 : 256);
         if (shared >= layers) throw ConfigReader.Fault("num_kv_shared_layers", $"is {shared} of {layers} layers");
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        var table = parts.Tokens(read, Sizes, tied: true);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name)
         {
             SoftCap = read.Double("final_logit_softcapping", 0), Scale = Math.Sqrt(hidden),
@@ -363,10 +349,12 @@ public sealed class Gemma4 : LanguageModel
                 count,
                 hidden);
             Weight scale = parts.Scale(prefix + "router.scale", hidden), each = parts.Scale(prefix + "router.per_expert_scale", count);
-            var stack = new ExpertStack(
-                parts.Weight(prefix + "experts.gate_up_proj", count, 2 * inner, hidden),
-                parts.Weight(prefix + "experts.down_proj", count, hidden, inner),
-                activation);
+            var stack = ExpertStack.Of(
+                parts,
+                prefix + "experts.",
+                layer,
+                (count, hidden, inner),
+                ExpertStack.Halves(activation));
             var plain = new Norm(NormKind.Rms, null, null, epsilon);
             var choose = Routing.Softmax(router, chosen, renormalise: true);
             return new Experts(
@@ -377,8 +365,7 @@ public sealed class Gemma4 : LanguageModel
                     var own = each.Value.index_select(0, routed.Indices.flatten()).view(routed.Indices.shape);
                     return routed with { Weights = routed.Weights * own };
                 },
-                count,
-                stack.Forward);
+                stack);
         }
     }
 }

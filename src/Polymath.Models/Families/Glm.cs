@@ -30,16 +30,8 @@ public sealed class Glm : LanguageModel
         var attention = AttentionSizes.Of(read, 2, 128);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1.5625e-7);
         var after = read.Text("model_type", "glm") == "glm4";
         var activation = new Activation(read.Text("hidden_act", "silu"));
@@ -50,12 +42,7 @@ public sealed class Glm : LanguageModel
         if (rope.Type != "default") rope = rope with { Partial = read.Double("partial_rotary_factor", 0.5) };
         rotary = parts.Rotary(rope, attention.HeadWidth, interleaved: true);
         var bias = read.Bool("attention_bias", true);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

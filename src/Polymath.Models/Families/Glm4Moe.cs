@@ -30,16 +30,8 @@ public sealed class Glm4Moe : LanguageModel
         var attention = AttentionSizes.Of(read, 8, 128);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -53,12 +45,7 @@ public sealed class Glm4Moe : LanguageModel
             read.Int("num_experts_per_tok", 8),
             read.Bool("norm_topk_prob", true),
             read.Double("routed_scaling_factor", 1));
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -30,16 +30,8 @@ public sealed class GptOss : LanguageModel
         var attention = AttentionSizes.Of(read, 8, 64);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(150000), attention.HeadWidth);
@@ -48,12 +40,7 @@ public sealed class GptOss : LanguageModel
         var windows = read.Windows(layers, layer => layer % 2 == 0, 128);
         var limit = read.Double("swiglu_limit", 7);
         int experts = read.Int("num_local_experts", 128), chosen = read.IntOf(["num_experts_per_tok", "experts_per_token"], 4);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -63,12 +50,13 @@ public sealed class GptOss : LanguageModel
                 InputBias = bias, OutputBias = bias, Sinks = parts.Weight(prefix + "self_attn.sinks", attention.Heads),
             };
             var own = prefix + "mlp.experts.";
-            var stack = new Stack(
-                parts.Weight(own + "gate_up_proj", experts, hidden, 2 * inner),
-                parts.Weight(own + "gate_up_proj_bias", experts, 2 * inner),
-                parts.Weight(own + "down_proj", experts, inner, hidden),
-                parts.Weight(own + "down_proj_bias", experts, hidden),
-                limit);
+            var stack = ExpertStack.Of(
+                parts,
+                own,
+                layer,
+                (experts, hidden, inner),
+                both => Clipped(both, limit),
+                new StackForm(IsTransposed: true, HasBias: true));
             var router = parts.Linear(
                 prefix + "mlp.router",
                 Role.Router,
@@ -88,8 +76,7 @@ public sealed class GptOss : LanguageModel
                 new Experts(
                     (layer, parts.Routers),
                     Routing.SoftmaxOfChosen(router, chosen),
-                    experts,
-                    stack.Forward));
+                    stack));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);
@@ -120,22 +107,12 @@ public sealed class GptOss : LanguageModel
         return norm.Forward(x);
     }
 
-    // The blocks of all experts: gate and up interleaved, both clipped, (up + 1)·gate·σ(1.702·gate).
-    private sealed record Stack(
-        Weight GateUp,
-        Weight GateUpBias,
-        Weight Down,
-        Weight DownBias,
-        double Limit)
+    // Gate and up interleaved, both clipped: (up + 1)·gate·σ(1.702·gate).
+    private static Tensor Clipped(Tensor both, double limit)
     {
-        internal Tensor Forward(int expert, Tensor x)
-        {
-            var both = x.mm(GateUp.Value.select(0, expert)) + GateUpBias.Value.select(0, expert);
-            var pairs = both.view(x.size(0), -1, 2);
-            Tensor gate = pairs.select(2, 0).clamp(max: Limit), up = pairs.select(2, 1).clamp(-Limit, Limit);
-            var inner = (up + 1) * gate * (gate * 1.702).sigmoid();
-            return inner.mm(Down.Value.select(0, expert)) + DownBias.Value.select(0, expert);
-        }
+        var pairs = both.view(both.size(0), -1, 2);
+        Tensor gate = pairs.select(2, 0).clamp(max: limit), up = pairs.select(2, 1).clamp(-limit, limit);
+        return (up + 1) * gate * (gate * 1.702).sigmoid();
     }
 
     private sealed record Block(Norm Before, GroupedAttention Attention, Norm Between, Experts Mixture);

@@ -31,16 +31,8 @@ public sealed class GraniteMoe : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 2048));
+        Sizes = ModelSizes.Of(read, attention, 2048);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(read.Double("attention_multiplier", 1));
@@ -49,22 +41,23 @@ public sealed class GraniteMoe : LanguageModel
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var bias = read.Bool("attention_bias", false);
         int experts = read.Int("num_local_experts", 8), chosen = read.Int("num_experts_per_tok", 2);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        var table = parts.Tokens(read, Sizes);
         Tokens = new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { Scale = read.Double("embedding_multiplier", 1) };
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
             var prefix = $"model.layers.{layer}.";
             var own = prefix + "block_sparse_moe.";
+            IReadOnlyList<Projection> Maps(string name, Role role, int output, int input) => parts.Stacked(
+                own + name + ".weight",
+                (own + "experts.", name),
+                role,
+                layer,
+                (experts, output, input));
             var stack = new ExpertStack(
-                parts.Weight(own + "input_linear.weight", experts, 2 * inner, hidden),
-                parts.Weight(own + "output_linear.weight", experts, hidden, inner),
-                activation);
+                Maps("input_linear", Role.GateUp, 2 * inner, hidden),
+                Maps("output_linear", Role.Down, hidden, inner),
+                ExpertStack.Halves(activation));
             blocks[layer] = new Block(
                 parts.Norm(NormKind.Rms, prefix + "input_layernorm", hidden, epsilon),
                 new GroupedAttention(
@@ -83,8 +76,7 @@ public sealed class GraniteMoe : LanguageModel
                         layer,
                         experts,
                         hidden), chosen),
-                    experts,
-                    stack.Forward));
+                    stack));
         }
         norm = parts.Norm(NormKind.Rms, "model.norm", hidden, epsilon);
         Labels = LabelHead.Attach(read, parts, hidden, LabelPlace.Last);

@@ -29,16 +29,8 @@ public sealed class HunYuan : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 2048));
+        Sizes = ModelSizes.Of(read, attention, 2048);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -49,12 +41,7 @@ public sealed class HunYuan : LanguageModel
             rope = rope with { Type = "default", Theta = rope.Theta * Math.Pow(alpha, attention.HeadWidth / (attention.HeadWidth - 2.0)) };
         rotary = parts.Rotary(rope, attention.HeadWidth);
         var bias = read.Bool("attention_bias", false);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

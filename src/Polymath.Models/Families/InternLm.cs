@@ -31,16 +31,8 @@ public sealed class InternLm : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", type == "internlm3" ? 32768 : 2048));
+        Sizes = ModelSizes.Of(read, attention, type == "internlm3" ? 32768 : 2048);
         var epsilon = read.Double("rms_norm_eps", type == "internlm" ? 1e-6 : 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -51,12 +43,7 @@ public sealed class InternLm : LanguageModel
         var bias = type != "Yi" && read.Bool("bias", type == "internlm");
         bool inputBias = type == "internlm3" ? read.Bool("qkv_bias", false) : bias, innerBias = type == "internlm3" && bias;
         var (first, second) = type == "Yi" ? ("ln1", "ln2") : ("input_layernorm", "post_attention_layernorm");
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

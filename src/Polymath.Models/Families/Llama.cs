@@ -40,16 +40,8 @@ public sealed class Llama : LanguageModel
         };
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", type switch { "mistral" => 131072, "qwen2" or "qwen3" => 32768, _ => 2048 }));
+        Sizes = ModelSizes.Of(read, attention, type switch { "mistral" => 131072, "qwen2" or "qwen3" => 32768, _ => 2048 });
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -65,12 +57,7 @@ public sealed class Llama : LanguageModel
         var slidesFrom = type == "mistral" ? 0 : Told();
         var windows = type == "llama" ? new int[layers] : read.Windows(layers, layer => layer >= slidesFrom, 4096);
 
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -32,16 +32,8 @@ public sealed class Llama4 : LanguageModel
         var attention = AttentionSizes.Of(read, 8, 128);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 131072));
+        Sizes = ModelSizes.Of(read, attention, 131072);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -60,12 +52,7 @@ public sealed class Llama4 : LanguageModel
         int step = read.Int("interleave_moe_layer_step", 1), wide = read.Int("intermediate_size_mlp", 16384);
         var mixed = read.Has("moe_layers") && read.Numbers("moe_layers") is { } told ? told
             : [.. Enumerable.Range(0, layers).Where(layer => (layer + 1) % step == 0).Select(layer => (double)layer)];
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {
@@ -155,11 +142,13 @@ public sealed class Llama4 : LanguageModel
         Activation activation)
     {
         var count = read.Int("num_local_experts", 16);
-        var stack = new ExpertStack(
-            parts.Weight(prefix + "experts.gate_up_proj", count, hidden, 2 * inner),
-            parts.Weight(prefix + "experts.down_proj", count, inner, hidden),
-            activation,
-            transposed: true);
+        var stack = ExpertStack.Of(
+            parts,
+            prefix + "experts.",
+            layer,
+            (count, hidden, inner),
+            ExpertStack.Halves(activation),
+            new StackForm(IsTransposed: true, IsSwapped: true));
         var router = parts.Linear(
             prefix + "router",
             Role.Router,
@@ -169,8 +158,7 @@ public sealed class Llama4 : LanguageModel
         var experts = new Experts(
             (layer, parts.Routers),
             Routing.Sigmoid(router, read.Int("num_experts_per_tok", 1)),
-            count,
-            stack.Forward) { WeighsInput = true };
+            stack) { WeighsInput = true };
         var shared = GatedFeedForward.Apart(
             parts,
             prefix + "shared_expert.",

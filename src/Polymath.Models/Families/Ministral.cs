@@ -32,16 +32,8 @@ public sealed class Ministral : LanguageModel
         var attention = third ? AttentionSizes.Of(read, 8, 128) : AttentionSizes.Of(read, 8);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", third ? 262144 : 131072));
+        Sizes = ModelSizes.Of(read, attention, third ? 262144 : 131072);
         var epsilon = read.Double("rms_norm_eps", third ? 1e-5 : 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -50,12 +42,7 @@ public sealed class Ministral : LanguageModel
         growth = third ? read.OfRope("llama_4_scaling_beta", 0) : 0;
         origin = rope.OriginalContext;
         var windows = read.Windows(layers, _ => true, third ? 0 : 4096);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -31,16 +31,8 @@ public sealed class Mixtral : LanguageModel
         var attention = AttentionSizes.Of(read, qwen ? 4 : 8);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", qwen ? 32768 : 131072));
+        Sizes = ModelSizes.Of(read, attention, qwen ? 32768 : 131072);
         var epsilon = read.Double("rms_norm_eps", qwen ? 1e-6 : 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -51,12 +43,7 @@ public sealed class Mixtral : LanguageModel
         var bias = read.Bool("attention_bias", false);
         var dense = read.Numbers("mlp_only_layers");
         var sparseStep = read.Int("decoder_sparse_step", 1);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

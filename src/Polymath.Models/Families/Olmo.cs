@@ -29,28 +29,15 @@ public sealed class Olmo : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 2048));
+        Sizes = ModelSizes.Of(read, attention, 2048);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var bias = read.Bool("attention_bias", false);
         var clip = read.Double("clip_qkv", 0);
         norm = new Norm(NormKind.Layer, null, null, 1e-5);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -31,28 +31,15 @@ public sealed class Olmo2 : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", third ? 65536 : 2048));
+        Sizes = ModelSizes.Of(read, attention, third ? 65536 : 2048);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var bias = read.Bool("attention_bias", false);
         var windows = third ? read.Windows(layers, layer => (layer + 1) % 4 != 0, 4096) : new int[layers];
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         int whole = attention.Heads * attention.HeadWidth, shared = attention.KeyValueHeads * attention.HeadWidth;
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)

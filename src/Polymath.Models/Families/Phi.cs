@@ -32,25 +32,13 @@ public sealed class Phi : LanguageModel
             inner = read.Int("intermediate_size"),
             vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 2048));
+        Sizes = ModelSizes.Of(read, attention, 2048);
         var epsilon = read.Double("layer_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "gelu_new"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(10000, 0.5), attention.HeadWidth);
         var headNorms = read.Bool("qk_layernorm", false);
-        var table = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        var table = parts.Tokens(read, Sizes);
         Tokens = LabelHead.TaskOf(read) is not null
             ? table
             : new TokenTable(table.Embedding, table.Head, table.HeadMap.Name) { HeadBias = parts.Bias("lm_head.bias", vocabulary) };

@@ -27,27 +27,14 @@ public sealed class Phi3 : LanguageModel
         var attention = AttentionSizes.Of(read);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 4096));
+        Sizes = ModelSizes.Of(read, attention, 4096);
         var epsilon = read.Double("rms_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var window = read.Window();
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         int width = attention.HeadWidth, fused = (attention.Heads + 2 * attention.KeyValueHeads) * width;
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)

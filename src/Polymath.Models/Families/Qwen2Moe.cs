@@ -30,16 +30,8 @@ public sealed class Qwen2Moe : LanguageModel
         var attention = AttentionSizes.Of(read, 16);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 32768));
+        Sizes = ModelSizes.Of(read, attention, 32768);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -49,12 +41,7 @@ public sealed class Qwen2Moe : LanguageModel
         var windows = read.Bool("use_sliding_window", false) ? read.Windows(layers, layer => layer >= from, 4096) : new int[layers];
         var dense = read.Numbers("mlp_only_layers");
         int experts = read.Int("num_experts", 60), step = read.Int("decoder_sparse_step", 1);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

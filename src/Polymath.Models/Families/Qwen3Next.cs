@@ -35,16 +35,8 @@ public sealed class Qwen3Next : LanguageModel
         var attention = AttentionSizes.Of(read, next ? 2 : 4, 256);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size", 5632),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 32768));
+        Sizes = ModelSizes.Of(read, attention, 32768);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -56,12 +48,7 @@ public sealed class Qwen3Next : LanguageModel
         int count = read.Int("num_experts", next ? 512 : 256), step = next ? read.Int("decoder_sparse_step", 1) : 1;
         var experts = several ? count : 0;
         var renormalise = !next || read.Bool("norm_topk_prob", true);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -27,16 +27,8 @@ public sealed class SmolLm3 : LanguageModel
         var attention = AttentionSizes.Of(read, 4);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 32768));
+        Sizes = ModelSizes.Of(read, attention, 32768);
         var epsilon = read.Double("rms_norm_eps", 1e-6);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -49,13 +41,7 @@ public sealed class SmolLm3 : LanguageModel
         bool Turns(int layer) => turned.Count > 0 ? turned[layer] != 0 : (layer + 1) % interval != 0;
         var slides = read.Bool("use_sliding_window", false);
         var windows = slides ? read.Windows(layers, layer => !Turns(layer), 0) : new int[layers];
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        Tokens = parts.Tokens(read, Sizes, tied: true);
         blocks = new GatedBlock[layers];
         for (var layer = 0; layer < layers; layer++)
         {

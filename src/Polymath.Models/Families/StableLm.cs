@@ -31,16 +31,8 @@ public sealed class StableLm : LanguageModel
         var attention = AttentionSizes.Of(read, 32);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 4096));
+        Sizes = ModelSizes.Of(read, attention, 4096);
         var epsilon = read.Double("layer_norm_eps", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "silu"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
@@ -48,12 +40,7 @@ public sealed class StableLm : LanguageModel
         var bias = read.Bool("use_qkv_bias", false);
         var headNorms = read.Bool("qk_layernorm", false);
         parallel = read.Bool("use_parallel_residual", false);
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden);
+        Tokens = parts.Tokens(read, Sizes);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -30,29 +30,15 @@ public sealed class StarCoder2 : LanguageModel
         var attention = AttentionSizes.Of(read, 2);
         int hidden = attention.Hidden,
             inner = read.Int("intermediate_size"),
-            vocabulary = read.Int("vocab_size"),
             layers = read.Int("num_hidden_layers");
-        Sizes = new ModelSizes(
-            vocabulary,
-            hidden,
-            layers,
-            attention.Heads,
-            attention.KeyValueHeads,
-            attention.HeadWidth,
-            read.Int("max_position_embeddings", 4096));
+        Sizes = ModelSizes.Of(read, attention, 4096);
         var epsilon = read.Double("norm_epsilon", 1e-5);
         var activation = new Activation(read.Text("hidden_act", "gelu_pytorch_tanh"));
         var form = new AttentionForm(1 / Math.Sqrt(attention.HeadWidth));
         rotary = parts.Rotary(read.Rope(), attention.HeadWidth);
         var bias = read.Bool("use_bias", true);
         var window = read.Window();
-        Tokens = parts.Tokens(
-            read,
-            "model.embed_tokens.weight",
-            "lm_head.weight",
-            vocabulary,
-            hidden,
-            tied: true);
+        Tokens = parts.Tokens(read, Sizes, tied: true);
         blocks = new Block[layers];
         for (var layer = 0; layer < layers; layer++)
         {

@@ -29,6 +29,18 @@ public sealed class Experts(
     {
     }
 
+    /// <summary>A mixture of blocks that lie in stacks.</summary>
+    /// <param name="place">The layer, and the model's record of its routers.</param>
+    /// <param name="route">The routing.</param>
+    /// <param name="stack">The blocks.</param>
+    public Experts((int Layer, RouterRecord Record) place, Func<Tensor, Routed> route, ExpertStack stack)
+        : this(
+            place,
+            route,
+            stack.Count,
+            stack.Forward) => stacks = [.. stack.Weights];
+
+    private readonly Weight[] stacks = [];
     private readonly RouterRecord record = place.Record.Known();
 
     /// <summary>Whether a weight multiplies what its block reads instead of what it gives (Llama 4).</summary>
@@ -54,12 +66,25 @@ public sealed class Experts(
         var weight = routed.Weights.flatten().index_select(0, at).unsqueeze(1);
         var read = x.index_select(0, tokens);
         if (WeighsInput) read = read * weight;
-        var given = new List<Tensor>();
-        var first = 0;
-        for (var expert = 0; expert < count; first += counts[expert++])
-            if (counts[expert] > 0) given.Add(apply(expert, read.narrow(0, first, counts[expert])));
-        var all = cat(given, 0);
+        var all = Applied(read, counts);
         return zeros_like(x).index_add(0, tokens, WeighsInput ? all : all * weight, 1);
+    }
+
+    private Tensor Applied(Tensor read, int[] counts)
+    {
+        var cut = Array.ConvertAll(stacks, stack => stack.Cut());
+        try
+        {
+            var given = new List<Tensor>();
+            var first = 0;
+            for (var expert = 0; expert < count; first += counts[expert++])
+                if (counts[expert] > 0) given.Add(apply(expert, read.narrow(0, first, counts[expert])));
+            return cat(given, 0);
+        }
+        finally
+        {
+            foreach (var one in cut) one?.Dispose();
+        }
     }
 
     // The choices (token·chosen + rank) ordered by their experts, and how many each expert has.

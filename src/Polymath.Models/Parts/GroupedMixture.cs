@@ -36,11 +36,11 @@ public static class GroupedMixture
             layer,
             count,
             hidden);
+        var correction = softmax ? null : parts.Fixed(prefix + "gate.e_score_correction_bias", count);
+        if (correction is not null) parts.Routers.Correct(layer, correction, count);
         var mixture = new Experts(
             (layer, parts.Routers),
-            softmax
-                ? Routing.GroupedSoftmax(router, groups)
-                : Routing.Grouped(router, parts.Fixed(prefix + "gate.e_score_correction_bias", count), groups),
+            correction is null ? Routing.GroupedSoftmax(router, groups) : Routing.Grouped(router, correction, groups),
             Experts.Blocks(
                 parts,
                 prefix + "experts.",

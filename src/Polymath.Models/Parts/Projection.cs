@@ -45,14 +45,21 @@ public enum Role
 /// <param name="Expert">The expert.</param>
 /// <param name="Part">Which part of the expert's rows.</param>
 /// <param name="Parts">The number of parts.</param>
-public sealed record StackPlace(string Name, int Expert, int Part, int Parts);
+public sealed record StackPlace(string Name, int Expert, int Part, int Parts)
+{
+    /// <summary>Whether files hold the whole stack, too: the projection's weight is then the stack, of which it uses its own part.</summary>
+    public bool IsWhole { get; init; }
+
+    /// <summary>Whether PEFT takes the stack's last dimension for the input's, although it is the output's (Llama 4).</summary>
+    public bool IsSwapped { get; init; }
+}
 
 /// <summary>A linear map y = W·x + b with a socket for a <see cref="Delta"/>.</summary>
 /// <param name="name">The module's name in files, without <c>.weight</c>.</param>
 /// <param name="role">Its role.</param>
 /// <param name="layer">The block that contains it.</param>
-/// <param name="weight">W [out, in], or [in, out] when files hold it so.</param>
-/// <param name="bias">b [out], or none.</param>
+/// <param name="weight">W [out, in], or [in, out] when files hold it so; with a dimension of experts before, when it is a whole stack.</param>
+/// <param name="bias">b [out], or none; likewise.</param>
 /// <param name="transposed">Whether the weight is stored as [in, out].</param>
 /// <param name="stack">The place in a stack of experts, or null.</param>
 public sealed class Projection(
@@ -64,6 +71,8 @@ public sealed class Projection(
     bool transposed = false,
     StackPlace? stack = null)
 {
+    private readonly int part = stack is { IsWhole: true } ? stack.Expert : -1;
+
     /// <summary>The module's name in files.</summary>
     public string Name { get; } = name;
 
@@ -73,11 +82,17 @@ public sealed class Projection(
     /// <summary>The block that contains it, from 0.</summary>
     public int Layer { get; } = layer;
 
-    /// <summary>W [out, in], or [in, out] where <see cref="Transposed"/>.</summary>
+    /// <summary>W [out, in], or [in, out] where <see cref="Transposed"/>; the whole stack where the place in it says so.</summary>
     public Weight Weight { get; internal set; } = weight;
 
-    /// <summary>b [out], or null.</summary>
+    /// <summary>b [out], or null; the whole stack likewise.</summary>
     public Weight? Bias { get; } = bias;
+
+    /// <summary>b [out] of this map alone, or null.</summary>
+    public Tensor? BiasValues => part < 0 ? Bias?.Value : Bias?.Part(part);
+
+    // W of this map alone, as it is stored.
+    private Tensor Values => part < 0 ? Weight.Value : Weight.Part(part);
 
     /// <summary>Whether the weight is stored as [in, out] (GPT-2).</summary>
     public bool Transposed { get; } = transposed;
@@ -86,10 +101,10 @@ public sealed class Projection(
     public StackPlace? Stack { get; } = stack;
 
     /// <summary>The width it maps from.</summary>
-    public long InputWidth => Weight.Shape[Transposed ? 0 : 1];
+    public long InputWidth => Weight.Shape[^(Transposed ? 2 : 1)];
 
     /// <summary>The width it maps to.</summary>
-    public long OutputWidth => Weight.Shape[Transposed ? 1 : 0];
+    public long OutputWidth => Weight.Shape[^(Transposed ? 1 : 2)];
 
     /// <summary>The deltas in the socket; each wraps those before it.</summary>
     public IReadOnlyList<Delta> Deltas => deltas;
@@ -108,7 +123,7 @@ public sealed class Projection(
     internal bool IsPlain => deltas.Count == 0 && (!Transposed || Weight.Quantized is not null);
 
     /// <summary>W and b.</summary>
-    internal BlockMap Map => Weight.Quantized is { } few ? new(few, Bias?.Value) : new(Weight.Value, Bias?.Value);
+    internal BlockMap Map => Weight.Quantized is { } few ? new(few, BiasValues) : new(Values, BiasValues);
 
     /// <summary>Maps x [tokens, in] to [tokens, out].</summary>
     /// <param name="x">The input.</param>
@@ -139,16 +154,17 @@ public sealed class Projection(
     /// <param name="withBias">Whether b is added.</param>
     public Tensor Plain(Tensor x, bool withBias)
     {
-        var bias = withBias ? Bias : null;
-        if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias?.Value);
-        if (Transposed && !HalfProduct.Holds(Weight.Value))
-            return bias is null ? x.mm(Weight.Value) : addmm(
-                bias.Value,
+        var bias = withBias ? BiasValues : null;
+        if (Weight.Quantized is { } few) return QuantizedProduct.Linear(x, few, bias);
+        var values = Values;
+        if (Transposed && !HalfProduct.Holds(values))
+            return bias is null ? x.mm(values) : addmm(
+                bias,
                 x,
-                Weight.Value,
+                values,
                 1f,
                 1f);
-        return HalfProduct.Linear(x, Transposed ? Weight.Value.t() : Weight.Value, bias?.Value);
+        return HalfProduct.Linear(x, Transposed ? values.t() : values, bias);
     }
 
     /// <summary>Maps x [tokens, in] by several projections.</summary>
@@ -170,7 +186,7 @@ public sealed class Projection(
     }
 
     /// <summary>W as [out, in] in 32 bits, in whatever form it is stored.</summary>
-    public Tensor Matrix() => Weight.Quantized?.Wide() ?? (Transposed ? Weight.Value.t() : Weight.Value).to(ScalarType.Float32);
+    public Tensor Matrix() => Weight.Quantized?.Wide() ?? (Transposed ? Values.t() : Values).to(ScalarType.Float32);
 
     /// <summary>Sets W [out, in] and b [out].</summary>
     /// <param name="weight">W.</param>
@@ -178,7 +194,13 @@ public sealed class Projection(
     public void Assign(Tensor weight, Tensor? bias)
     {
         ArgumentNullException.ThrowIfNull(weight);
-        Weight.Assign(Transposed ? weight.t() : weight);
-        if (bias is not null) Bias?.Assign(bias);
+        Put(Weight, Transposed ? weight.t() : weight);
+        if (bias is not null && Bias is not null) Put(Bias, bias);
+    }
+
+    private void Put(Weight where, Tensor values)
+    {
+        if (part < 0) where.Assign(values);
+        else where.Assign(values, part);
     }
 }

@@ -8,11 +8,23 @@ namespace Polymath.Models.Parts;
 /// <param name="Logits">The router's logits of all blocks [tokens, experts].</param>
 public sealed record Routed(Tensor Weights, Tensor Indices, Tensor Logits);
 
+/// <summary>A bias that corrects which experts are chosen (DeepSeek V3).</summary>
+/// <param name="Weight">The bias [experts], which has no gradient.</param>
+/// <param name="Load">How many tokens went through each expert, in passes with gradients, since the bias was last moved.</param>
+public sealed record ExpertBias(Weight Weight, long[] Load);
+
 /// <summary>What the routers of a model said in its last pass, and how often each expert was chosen.</summary>
 public sealed class RouterRecord
 {
     private List<Tensor> logits = [];
     private readonly SortedDictionary<int, long[]> counts = [];
+
+    /// <summary>The biases that correct which experts are chosen, in the order of the layers; none in most families.</summary>
+    public IReadOnlyCollection<ExpertBias> Biases => biases.Values;
+
+    private readonly SortedDictionary<int, ExpertBias> biases = [];
+
+    internal void Correct(int layer, Weight bias, int experts) => biases[layer] = new ExpertBias(bias, new long[experts]);
 
     /// <summary>Whether the model has experts.</summary>
     public bool Exist { get; private set; }
@@ -56,6 +68,9 @@ public sealed class RouterRecord
         Chosen = (int)routed.Indices.size(1);
         counts[layer] = Array.ConvertAll(tokens, count => (long)count);
         if (IsOn) logits.Add(routed.Logits);
+        // A block that is computed again for its gradient counts once: its first pass has none.
+        if (!is_grad_enabled() || !biases.TryGetValue(layer, out var bias)) return;
+        for (var expert = 0; expert < tokens.Length; expert++) bias.Load[expert] += tokens[expert];
     }
 
     /// <summary>

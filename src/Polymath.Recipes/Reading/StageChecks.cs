@@ -119,6 +119,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             new AdapterChecks(checks, stage, adapters, at).Run();
         if (trained is FreezeMethod freeze)
             Freeze(freeze, at);
+        if (stage.ExpertBiasRate is not null && trained is not (null or FullMethod or FreezeMethod) && checks.Sound(At("expertBiasRate")))
+            checks.Fault(
+                At("expertBiasRate"),
+                $"it moves biases of the model itself, and the method {trained.Kind} leaves the model as it is",
+                "leave it out, or take method: {kind: full}");
         if (stage.Optimizer is AdamwSpec { LoraPlusRatio: not 1 } && !TrainsB(trained?.Plain())
             && checks.Sound(At("optimizer.loraPlusRatio"), at))
             checks.Fault(

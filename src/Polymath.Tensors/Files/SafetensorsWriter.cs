@@ -10,7 +10,14 @@ namespace Polymath.Tensors.Files;
 /// <param name="Type">The type in the file.</param>
 /// <param name="Shape">Its shape.</param>
 /// <param name="Make">Computes it, with that type and shape.</param>
-public sealed record PendingTensor(string Name, ScalarType Type, IReadOnlyList<long> Shape, Func<Tensor> Make);
+public sealed record PendingTensor(string Name, ScalarType Type, IReadOnlyList<long> Shape, Func<Tensor> Make)
+{
+    /// <summary>The number of elements.</summary>
+    public long Count => Shape.Aggregate(1L, (a, b) => a * b);
+
+    /// <summary>The number of bytes in the file.</summary>
+    public long Bytes => Count * SafetensorsWriter.SizeOf(Type);
+}
 
 /// <summary>
 /// Writes safetensors files as Hugging Face does: names in order within each type, widest types first, metadata <c>{"format": "pt"}</c>.
@@ -66,7 +73,7 @@ public static unsafe class SafetensorsWriter
         });
     }
 
-    private static int SizeOf(ScalarType type) => ElementKind.Of(ElementKind.NameOf(type)).Size;
+    internal static int SizeOf(ScalarType type) => ElementKind.Of(ElementKind.NameOf(type)).Size;
 
     private static byte[] Header(List<PendingTensor> order, IReadOnlyDictionary<string, string> metadata)
     {

@@ -20,6 +20,10 @@ public abstract class HubSelection
         "vocab.txt",
     ];
 
+    /// <summary>The files of what prepares pictures, sounds and films for a multimodal model.</summary>
+    public static IReadOnlyList<string> Preparing { get; } =
+        ["preprocessor_config.json", "processor_config.json", "image_processor_config.json", "video_preprocessor_config.json"];
+
     private static readonly string[] Globs = ["*.tiktoken", "conversion-*.json", "additional_chat_templates/*.jinja"];
 
     /// <summary>The other files of a model's folder: the tokenizer, the layout of conversations, the settings of generation.</summary>
@@ -27,7 +31,7 @@ public abstract class HubSelection
     [
         .. Tokenizers, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json",
         "chat_template.jinja", "chat_template.json", "polymath.json", "task.json",
-        .. Globs,
+        .. Preparing, .. Globs,
     ];
 
     /// <summary>A model with its tokenizer and one form of its weights.</summary>

@@ -108,6 +108,6 @@ public static class OpenCheck
             materials.Recipe.Seed,
             visit.Name,
             encode: text => model.Tokenizer.Encode(text, addSpecialTokens: true),
-            places: places);
+            places: places).For(visit.Stage);
     }
 }

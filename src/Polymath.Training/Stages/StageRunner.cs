@@ -103,6 +103,7 @@ public sealed class StageRunner(
             run.Peers)
         {
             Balanced = stage.Objective is MixSpec { Balance: TermBalance.Gradients },
+            Balance = method.Balance,
             Practice = () => new Practice(method, model.Model, batch.GradientCheckpointing),
         };
         progress.CatchUp();
@@ -179,7 +180,7 @@ public sealed class StageRunner(
         visit.Name,
         Prepared,
         text => model.Tokenizer.Encode(text, addSpecialTokens: true),
-        run.Graph.AdaptersFor(visit, folder));
+        run.Graph.AdaptersFor(visit, folder)).For(stage);
 
     // A stage that keeps its adapter apart does not change the model, so the model's folder is named instead of written again. A rounded
     // base is another model, and so is a model with a fresh head.

@@ -52,8 +52,20 @@ public sealed class TrainedMethod : IDisposable
     /// <param name="steps">The number of steps.</param>
     public void Begin(int steps) => adapters?.Begin(steps);
 
+    /// <summary>Moves the biases that choose experts; null where they stay.</summary>
+    public ExpertBalance? Balance { get; private set; }
+
     /// <summary>The method's state between steps, by name; null for none.</summary>
-    public IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? Memory => adapters?.Memory();
+    public IReadOnlyDictionary<string, TorchSharp.torch.Tensor>? Memory => adapters?.Memory() ?? Balance?.Memory;
+
+    /// <summary>This method, with the balance of experts that a stage asks for.</summary>
+    /// <param name="stage">The stage.</param>
+    /// <exception cref="InputException">The model has no biases that choose experts.</exception>
+    public TrainedMethod For(StageSpec stage)
+    {
+        Balance = ExpertBalance.Of(model, stage);
+        return this;
+    }
 
     /// <summary>Prepares a model for a method.</summary>
     /// <param name="model">The model.</param>

@@ -47,12 +47,17 @@ public sealed class BitFit : Delta
     private static void Attach(DeltaParts parts)
     {
         var all = parts.Configuration.TargetModules.Count == 0;
-        var biases = parts.Model.Weights.Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal)).ToList();
+        // The biases of experts may lie in one weight, too.
+        var stacked = parts.Model.Projections.Where(map => map is { Stack.IsWhole: true, Bias: not null }).ToLookup(map => map.Bias!);
+        var biases = parts.Model.Weights
+            .Where(weight => weight.Name.EndsWith(".bias", StringComparison.Ordinal) || stacked.Contains(weight)).ToList();
         if (biases.Count == 0 && !parts.Configuration.Flag("create_missing"))
             throw new InputException($"{parts.Configuration.Origin}: a {parts.Model.Configuration["model_type"]} of this kind has no "
                 + "biases to train. Add some (settings: {create_missing: true}), or use another form.");
         foreach (var weight in biases)
-            if (all || parts.Configuration.Targets(weight.Name[..^".bias".Length], linear: true))
+            if (all || (stacked.Contains(weight)
+                ? stacked[weight].Any(parts.Configuration.Targets)
+                : parts.Configuration.Targets(weight.Name[..^".bias".Length], linear: true)))
                 parts.Choose(weight, AdapterConfiguration.Prefix + weight.Name);
         if (!parts.Configuration.Flag("create_missing")) return;
         foreach (var target in parts.Model.Projections.Where(map => map.Bias is null && (all || parts.Configuration.Targets(map))))

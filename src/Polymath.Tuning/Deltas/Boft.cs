@@ -74,7 +74,7 @@ public sealed class Boft : OrthogonalDelta
         if (!IsOn) return inner(x);
         var y = inner(Rotate(x));
         var scale = scales.Value.squeeze(-1);
-        return map.Bias is null ? y * scale : (y - map.Bias.Value) * scale + map.Bias.Value;
+        return map.BiasValues is not { } bias ? y * scale : (y - bias) * scale + bias;
     }
 
     /// <inheritdoc/>

@@ -27,6 +27,7 @@ public sealed class Lora : Delta
         Attach)
     {
         Check = Check,
+        StackKey = LoraExperts.Key,
         HasBias = true,
         KnowsTransposed = true,
         Idle =

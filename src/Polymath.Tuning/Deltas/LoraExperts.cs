@@ -7,11 +7,13 @@ namespace Polymath.Tuning.Deltas;
 /// <summary>
 /// Low-rank adaptation of all experts of a layer together, as PEFT does it for the experts that transformers stores as one stack
 /// (<c>target_parameters</c>): A [experts·r, in] has each expert's r rows one after the other; in B [out, r·experts] the experts' columns
-/// are interleaved. An expert's gate and up maps, which are separate maps here, get their shares of B's rows.
+/// are interleaved. An expert's gate and up maps, which are separate maps here, get their shares of B's rows. Where PEFT takes the output's
+/// dimension for the input's (Llama 4), A is [experts·r, out] and B [in, r·experts], and the change is their product's transpose.
 /// </summary>
 public sealed class LoraExperts : AddedDelta
 {
-    private const string Key = "target_parameters";
+    /// <summary>PEFT's setting that names the stacks.</summary>
+    internal const string Key = "target_parameters";
 
     private readonly Weight a, b;
     private readonly StackPlace place;
@@ -31,9 +33,9 @@ public sealed class LoraExperts : AddedDelta
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights { get; }
 
-    private Tensor A => a.Value.narrow(0, place.Expert * rank, rank);                                       // [r, in]
+    private Tensor First => a.Value.narrow(0, place.Expert * rank, rank);
 
-    private Tensor B                                                                                       // [out, r]
+    private Tensor Second
     {
         get
         {
@@ -41,6 +43,10 @@ public sealed class LoraExperts : AddedDelta
             return b.Value.narrow(0, place.Part * rows, rows).view(rows, rank, -1).select(2, place.Expert);
         }
     }
+
+    private Tensor A => place.IsSwapped ? Second.t() : First;                                               // [r, in]
+
+    private Tensor B => place.IsSwapped ? First.t() : Second;                                               // [out, r]
 
     /// <inheritdoc/>
     public override Tensor Forward(Projection map, Tensor x, Func<Tensor, Tensor> inner)
@@ -75,8 +81,9 @@ public sealed class LoraExperts : AddedDelta
             .Where(stack => names.Any(name => AdapterConfiguration.Means(name, stack.Key))).ToList();
         if (names.FirstOrDefault(name => !stacks.Exists(stack => AdapterConfiguration.Means(name, stack.Key))) is { } strange)
             throw parts.Fault(
-                Key, $"{strange} is not a stack of experts of a {parts.Model.Configuration["model_type"]} (mixtral and qwen3_moe have "
-                    + "mlp.experts.gate_up_proj and mlp.experts.down_proj); name a linear map in target_modules");
+                Key, $"{strange} is not a stack of experts of a {parts.Model.Configuration["model_type"]}, which has "
+                    + (Names(parts.Model.Projections) is { Count: > 0 } known ? string.Join(" and ", known) : "none")
+                    + "; name a linear map in target_modules");
         foreach (var layer in stacks.GroupBy(stack => Module(stack.Key)))
         {
             // PEFT nests wrappers: the first one, for gate and up, is the innermost.
@@ -91,17 +98,19 @@ public sealed class LoraExperts : AddedDelta
     {
         var (rank, scale) = size;
         var experts = maps.Max(map => map.Stack!.Expert) + 1;
+        long from = maps[0].InputWidth, to = maps[0].OutputWidth * maps[0].Stack!.Parts;
+        if (maps[0].Stack!.IsSwapped) (from, to) = (to, from);
         Weight a = parts.Weight(
             name,
             "lora_A.weight",
-            Start.Kaiming(maps[0].InputWidth),
+            Start.Kaiming(from),
             (long)rank * experts,
-            maps[0].InputWidth),
+            from),
             b = parts.Weight(
                 name,
                 "lora_B.weight",
                 Start.Zero,
-                maps[0].OutputWidth * maps[0].Stack!.Parts,
+                to,
                 (long)rank * experts);
         foreach (var map in maps)
             parts.Plug(map, new LoraExperts(
@@ -112,6 +121,13 @@ public sealed class LoraExperts : AddedDelta
                 scale,
                 parts.State));
     }
+
+    /// <summary>The ends of the names of the stacks that maps lie in, as <c>target_parameters</c> names them.</summary>
+    /// <param name="maps">The maps.</param>
+    internal static IReadOnlyList<string> Names(IEnumerable<Projection> maps) =>
+        [.. maps.Select(map => map.Stack?.Name).OfType<string>().Select(End).Distinct(StringComparer.Ordinal)];
+
+    private static string End(string stack) => string.Join('.', stack.Split('.')[^2..]);
 
     private static string Module(string stack) => stack[..stack.LastIndexOf('.')];
 }

@@ -20,7 +20,8 @@ public sealed class GgufTests : IDisposable
     private GgufContent Export(string name, BlockType type)
     {
         using var model = ModelFolder.Open(
-            new[] { TextFixtures.At("models", name), TextFixtures.At("own", "models", name) }.Single(Directory.Exists));
+            new[] { TextFixtures.At("models", name), TextFixtures.At("families", name), TextFixtures.At("own", "models", name) }
+                .Single(Directory.Exists));
         var writer = new GgufWriter();
         new GgufModel(model).AddTo(writer, type, name);
         writer.Write(folder.At("x.gguf"));
@@ -68,6 +69,13 @@ public sealed class GgufTests : IDisposable
     [InlineData("glm4", "glm4")]
     [InlineData("t5", "t5")]
     [InlineData("t5-gated", "t5")]
+    [InlineData("falcon-7b", "falcon")]
+    [InlineData("falcon-new", "falcon")]
+    [InlineData("internlm2", "internlm2")]
+    [InlineData("granitemoe", "granitemoe")]
+    [InlineData("gpt_oss", "gpt-oss")]
+    [InlineData("glm4_moe", "glm4moe")]
+    [InlineData("deepseek_v3", "deepseek2")]
     public void Every_weight_of_a_family_has_a_name(string name, string architecture)
     {
         foreach (var type in BlockType.All)
@@ -78,6 +86,46 @@ public sealed class GgufTests : IDisposable
             Assert.Contains(content.Tensors.Values, place => place.Shape.Length == 1 && place.Type == 0);
         }
         Assert.Equal(name == "llama3-rope-tied", GgufContent.Read(folder.At("x.gguf")).Tensors.ContainsKey("rope_freqs.weight"));
+    }
+
+    [Fact]
+    public void Experts_in_one_weight_are_apart_as_llama_cpp_has_them()
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(TextFixtures.At("families", "gpt_oss", "model.safetensors"));
+        var content = Export("gpt_oss", BlockType.F32);
+        var both = file.Map("model.layers.1.mlp.experts.gate_up_proj");                                       // [experts, in, 2·inner]
+        foreach (var (name, from) in new[] { ("ffn_gate_exps", 0), ("ffn_up_exps", 1) })
+        {
+            Assert.Equal(Samples.Floats(both.slice(2, from, both.size(2), 2).transpose(1, 2)), content.Floats($"blk.1.{name}.weight"));
+            Assert.Equal(
+                Samples.Floats(file.Map("model.layers.1.mlp.experts.gate_up_proj_bias").slice(1, from, both.size(2), 2)),
+                content.Floats($"blk.1.{name}.bias"));
+        }
+        Assert.Contains("rounds the ramp", Assert.Single(Notes("gpt_oss")));
+        Assert.Empty(Notes("granitemoe"));
+    }
+
+    private static IReadOnlyList<string> Notes(string name)
+    {
+        using var model = ModelFolder.Open(TextFixtures.At("families", name));
+        return new GgufModel(model).Notes;
+    }
+
+    [Fact]
+    public void Latent_maps_are_unfolded_head_by_head_with_the_keys_transposed()
+    {
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(TextFixtures.At("families", "deepseek_v3", "model.safetensors"));
+        var content = Export("deepseek_v3", BlockType.F32);
+        var both = file.Map("model.layers.0.self_attn.kv_b_proj.weight").view(4, 12 + 10, 16);
+        Assert.Equal(Samples.Floats(both.narrow(1, 0, 12).transpose(1, 2)), content.Floats("blk.0.attn_k_b.weight"));
+        Assert.Equal(Samples.Floats(both.narrow(1, 12, 10)), content.Floats("blk.0.attn_v_b.weight"));
+        Assert.Equal((1u, 24u, 12u + 8u, 4u), (
+            content.Values["deepseek2.attention.head_count_kv"],
+            content.Values["deepseek2.attention.key_length"],
+            content.Values["deepseek2.attention.key_length_mla"],
+            content.Values["deepseek2.expert_group_count"]));
     }
 
     [Theory]
@@ -92,6 +140,12 @@ public sealed class GgufTests : IDisposable
     [InlineData("qwen3-moe-dense-layer", "norm_topk_prob")]
     [InlineData("t5-untied", "gated-silu")]
     [InlineData("llama-classify", "head over labels")]
+    [InlineData("falcon-alibi", "alibi is true")]
+    [InlineData("baichuan-7b", "takes a model of 32 layers as rotated")]
+    [InlineData("deepseek_v2", "q_lora_rank is null, and there are 2 layers")]
+    [InlineData("qwen3_next", "linear_key_head_dim and linear_value_head_dim differ")]
+    [InlineData("mamba2", "normalises within groups; n_groups is 2")]
+    [InlineData("llama4_text", "cannot be exported to GGUF")]
     public void What_llama_cpp_does_not_know_is_refused(string name, string what) =>
         Assert.Contains(what, Assert.Throws<InputException>(() => Export(name, BlockType.F16)).Message);
 

@@ -80,7 +80,7 @@ internal sealed class LlamaCpp : IDisposable
     }
 
     // Attention and what it keeps in 32 bits.
-    private static readonly string[] plain = ["-ctk", "f32", "-ctv", "f32", "-fa", "off"];
+    private static readonly string[] plain = ["-ctk", "f32", "-ctv", "f32", "-fa", "off", "--no-repack"];
 
     private static async Task<bool> IsUp(HttpClient client, CancellationToken cancel)
     {

@@ -21,7 +21,11 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
 
     // A case of the reference models, what is changed of it, the prompt's tokens. llama.cpp computes GELU from a table of 16 bits; the
     // others are exact.
-    public static TheoryData<string, string?, int> Cases => new()
+    public static TheoryData<string, string?, int> Cases => Environment.GetEnvironmentVariable("POLYMATH_GGUF") is { Length: > 0 } some
+        ? [.. All.Where(row => some.Split(',').Contains(row.Data.Item1))]
+        : All;
+
+    private static TheoryData<string, string?, int> All => new()
     {
         { "llama", null, 9 }, { "llama-rope-linear", null, 9 }, { "llama3-rope-tied", null, 40 }, { "llama-rope-yarn", null, 40 },
         { "llama-rope-dynamic", """{"max_position_embeddings": 64}""", 9 },
@@ -59,8 +63,27 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         { "gemma3_text", """{"layer_types": null, "sliding_window": 16, "num_hidden_layers": 6}""", 40 },
         { "qwen2_moe", """{"norm_topk_prob": false, "mlp_only_layers": [], "decoder_sparse_step": 1,"""
             + """ "shared_expert_intermediate_size": 256}""", 9 },
-        { "hunyuan_v1_dense", null, 9 },
+        { "hunyuan_v1_dense", null, 9 }, { "falcon-7b", null, 9 }, { "falcon-new", null, 40 }, { "internlm2", null, 9 },
+        { "baichuan-7b", Small(32), 9 }, { "baichuan-13b", Small(40), 40 }, { "baichuan2-7b", Small(32), 9 },
+        { "granitemoe", null, 9 },
+        { "gpt_oss", """{"sliding_window": 16, "num_hidden_layers": 4, "layer_types": null, "rope_parameters": {"rope_type": "yarn","""
+            + """ "factor": 8.0, "original_max_position_embeddings": 32, "rope_theta": 150000.0}}""", 40 },
+        { "gpt_oss", """{"sliding_window": 16, "num_hidden_layers": 4, "layer_types": null}""", 40 },
+        { "glm4_moe", null, 9 }, { "deepseek_v2", Latent + """, "q_lora_rank": 64}""", 9 },
+        { "deepseek_v2", Latent + """, "num_hidden_layers": 27, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,"""
+            + """ "num_key_value_heads": 2, "moe_intermediate_size": 64}""", 40 },
+        { "deepseek_v3", Latent + """, "q_lora_rank": 64, "topk_group": 4}""", 40 },
+        { "deepseek_v3", Latent + """, "q_lora_rank": 64, "n_group": 2, "topk_group": 1}""", 9 },
+        { "qwen3_next", """{"mlp_only_layers": [], "num_hidden_layers": 4, "layer_types": null, "linear_key_head_dim": 64,"""
+            + """ "linear_value_head_dim": 64, "shared_expert_intermediate_size": 256}""", 40 },
+        { "mamba2", """{"num_heads": 8, "n_groups": 1, "state_size": 64}""", 40 },
     };
+
+    private const string Latent = """{"qk_nope_head_dim": 32, "qk_rope_head_dim": 32, "v_head_dim": 64, "kv_lora_rank": 64""";
+
+    // llama.cpp knows Baichuan by its many layers.
+    private static string Small(int layers) =>
+        $$"""{"num_hidden_layers": {{layers}}, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 2}""";
 
     [Theory(Explicit = true, DisableDiscoveryEnumeration = true)]
     [MemberData(nameof(Cases))]
@@ -69,10 +92,11 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         var cancel = TestContext.Current.CancellationToken;
         using var peer = new LlamaCpp();
         using var own = new GgufCase(name, peer.Folder, changes);
-        foreach (var type in BlockType.All)
+        // Rows that are normalised for the file cannot be traced back.
+        foreach (var type in name == "baichuan2-7b" ? [BlockType.F32] : BlockType.All)
         {
             var file = own.Export(type, "model.gguf");
-            own.Adopt(file);
+            if (type != BlockType.F32) own.Adopt(file);
             // Read back by ggml into 32 bits, so that llama.cpp does not round what goes through the blocks.
             peer.Quantize("model.gguf", "wide.gguf", "F32", "--allow-requantize");
             var wide = await Compare(
@@ -89,9 +113,11 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
                 cancel);
             output.WriteLine($"{name,-24} {type.Name,-5} log p differs by {wide.Gap:G3}, {rounded.Gap:G3} with llama.cpp's own arithmetic "
                 + $"of the type; tokens the same {wide.Same}, {rounded.Same}");
+            // The published ramp of gpt-oss is not rounded; llama.cpp's is.
+            var rounds = own.Model.Rope is { Type: "yarn", Truncate: false } && name == "gpt_oss";
             Assert.True(
-                wide.Gap < (name.StartsWith("gpt", StringComparison.Ordinal) || name.StartsWith("bloom", StringComparison.Ordinal)
-                    || name.StartsWith("gemma", StringComparison.Ordinal) || name is "phi" or "starcoder2" ? 5e-3 : 2e-4),
+                wide.Gap < (rounds ? 0.1 : name.StartsWith("gpt", StringComparison.Ordinal) || name.StartsWith("bloom", StringComparison.Ordinal)
+                    || name.StartsWith("gemma", StringComparison.Ordinal) || name is "phi" or "starcoder2" or "falcon-7b" or "falcon-new" ? 5e-3 : 2e-4),
                 $"{type.Name}: log p differs by {wide.Gap}");
             Assert.True(wide.Same, $"{type.Name}: other tokens");
             // A state that is rounded may choose another expert.

@@ -42,6 +42,7 @@ public sealed class StageCheckTests
     [InlineData("stages.write.evaluate", "{every: 0, abilities: [form]}", "nothing is measured during the stage", "1 or more",
         "stages.write.evaluate.every")]
     [InlineData("stages.tell.method.template", "\"{mask} wrote {text}\"", "text follows {mask}: \"wrote {text}\"", "end with {mask}")]
+    [InlineData("stages.tell.expertBiasRate", "0.001", "leaves the model as it is", "take method: {kind: full}")]
     [InlineData("model", "{family: chatglm, hiddenSize: 24, layers: 1, heads: 4, contextLength: 64, intermediateSize: 48}",
         "no multiple of 4", "a multiple of 4", "model.heads")]
     [InlineData("data.poems.part", "3 of", "is not a part", "write ")]

@@ -89,7 +89,13 @@ internal static class DeltaKinds
 
     internal static LanguageModel Open(string family) => ModelFolder.Open(TextFixtures.At("models", family));
 
-    internal static DeltaSet Fresh(LanguageModel model, string kind, bool moved, bool dropped = false)
+    internal static DeltaSet Fresh(
+        LanguageModel model,
+        string kind,
+        bool moved,
+        bool dropped = false,
+        IReadOnlyList<string>? targets = null,
+        string targetKey = "target_modules")
     {
         var content = JsonNode.Parse(kinds[kind].Settings)!.AsObject();
         foreach (var (key, value) in dropped ? Dropouts(kind) : []) content[key] = value;
@@ -98,7 +104,7 @@ internal static class DeltaKinds
             .Select(weight => weight.Name[..^".weight".Length]);
         if (!kind.Contains("PROMPT", StringComparison.Ordinal)
             && !kind.Contains("P_", StringComparison.Ordinal) && !kind.Contains("PREFIX", StringComparison.Ordinal))
-            content["target_modules"] = new JsonArray([.. Targets().Select(name => JsonValue.Create(name))]);
+            content[targetKey] = new JsonArray([.. (targets ?? Targets()).Select(name => JsonValue.Create(name))]);
         var set = DeltaSet.Fresh(model, AdapterConfiguration.Of(content, kind), 5);
         // Away from the initial values, so that everything has an effect.
         if (moved) foreach (var (name, weight) in set.Trained) weight.Assign(weight.Value + Samples.Normal(name, weight.Value.shape) * 0.2);

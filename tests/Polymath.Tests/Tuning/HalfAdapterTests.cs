@@ -70,9 +70,9 @@ public sealed class HalfAdapterTests : IDisposable
         var place = TextFixtures.At(adapter);
         var half = brain ? ScalarType.BFloat16 : ScalarType.Float16;
         var basis = JsonNode.Parse(File.ReadAllBytes(Path.Combine(place, "reference.json")))!["base"]!.ToString();
-        using var model = ModelFolder.Open(Directory.Exists(TextFixtures.At("models", basis))
-            ? TextFixtures.At("models", basis)
-            : TextFixtures.At("own", "models", basis));
+        using var model = ModelFolder.Open(
+            new[] { TextFixtures.At("models", basis), TextFixtures.At("families", basis), TextFixtures.At("own", "models", basis) }
+                .First(Directory.Exists));
         using SafetensorsFile ours = SafetensorsFile.Open(Saved(model, Rounded(place, half, again: false), "ours")),
             wide = SafetensorsFile.Open(Saved(model, Rounded(place, half, again: true), "wide"));
         Assert.Equal(wide.Entries.Keys.Order(StringComparer.Ordinal), ours.Entries.Keys.Order(StringComparer.Ordinal));

@@ -1,0 +1,206 @@
+using static TorchSharp.torch;
+
+namespace Polymath.Models.Export;
+
+/// <summary>A tensor of a file.</summary>
+/// <param name="Name">llama.cpp's name.</param>
+/// <param name="Shape">Its shape.</param>
+/// <param name="Make">Computes it.</param>
+internal sealed record GgufPiece(string Name, long[] Shape, Func<Tensor> Make);
+
+/// <summary>
+/// The weights that llama.cpp holds in another form than Hugging Face's files: fused maps apart, experts' gates and ups apart, factors that
+/// are computed once.
+/// </summary>
+/// <param name="model">The model.</param>
+/// <param name="type">Its type.</param>
+internal sealed class GgufPieces(LanguageModel model, string type)
+{
+    private readonly ConfigReader read = new(model.Configuration);
+
+    /// <summary>The tensors of a weight; null where it is one, in its own shape.</summary>
+    /// <param name="weight">The weight.</param>
+    internal IReadOnlyList<GgufPiece>? Of(Weight weight)
+    {
+        var parts = weight.Name.Split('.');
+        var number = Array.FindIndex(parts, part => part.Length > 0 && part.All(char.IsAsciiDigit));
+        if (number < 0)
+            return model.Tokens.NormsHead && ReferenceEquals(weight, model.Tokens.Head)
+                ? [Piece("output.weight", weight, all => all / all.norm(1, keepdim: true))]
+                : null;
+        var part = string.Join('.', parts[(number + 1)..]);
+        string Name(string word) => $"blk.{parts[number]}.{word}";
+        return type switch
+        {
+            "falcon" => Falcon(part, weight, Name),
+            "internlm2" => InternLm2(part, weight, Name),
+            "baichuan" => Baichuan(part, weight, Name),
+            "granitemoe" => GraniteMoe(part, weight, Name),
+            "gpt_oss" => GptOss(part, weight, Name),
+            "deepseek_v2" or "deepseek_v3" => DeepSeek(part, weight, Name),
+            "qwen3_next" => Qwen3Next(part, weight, Name),
+            "mamba2" => Mamba2(part, weight, Name),
+            "glm4_moe" when part == "mlp.gate.e_score_correction_bias" => [Piece(Name("exp_probs_b.bias"), weight, all => all)],
+            _ => null,
+        };
+    }
+
+    // A part of a weight; its shape is that of what is made of a tensor without numbers.
+    private static GgufPiece Piece(string name, Weight weight, Func<Tensor, Tensor> make)
+    {
+        using var scope = NewDisposeScope();
+        var shape = make(empty([.. weight.Shape], device: META)).shape;
+        return new GgufPiece(name, shape, () => make(weight.Wide()).contiguous());
+    }
+
+    // Each group: the queries, then a key and a value.
+    private static Tensor Grouped(
+        Tensor all,
+        int groups,
+        int width,
+        int from,
+        int count) =>
+        all.view(groups, -1, width, all.size(1)).slice(1, from, from + count, 1).reshape(-1, all.size(1));
+
+    // From halves to pairs: see GgufModel.
+    private static Tensor Paired(Tensor of, int heads) =>
+        of.reshape(heads, 2, of.size(0) / heads / 2, of.size(1)).transpose(1, 2).reshape(of.shape);
+
+    private GgufPiece[]? Falcon(string part, Weight weight, Func<string, string> name)
+    {
+        if (part != "self_attention.query_key_value.weight") return null;
+        var sizes = model.Sizes;
+        int groups = sizes.KeyValueHeads, each = sizes.Heads / groups;
+        return
+        [
+            Piece(name("attn_qkv.weight"), weight, all => cat(
+                [
+                    Grouped(all, groups, sizes.HeadWidth, 0, each), Grouped(all, groups, sizes.HeadWidth, each, 1),
+                    Grouped(all, groups, sizes.HeadWidth, each + 1, 1),
+                ],
+                0)),
+        ];
+    }
+
+    private GgufPiece[]? InternLm2(string part, Weight weight, Func<string, string> name)
+    {
+        if (part != "attention.wqkv.weight") return null;
+        var sizes = model.Sizes;
+        int groups = sizes.KeyValueHeads, each = sizes.Heads / groups, width = sizes.HeadWidth;
+        return
+        [
+            Piece(name("attn_q.weight"), weight, all => Paired(Grouped(all, groups, width, 0, each), sizes.Heads)),
+            Piece(name("attn_k.weight"), weight, all => Paired(Grouped(all, groups, width, each, 1), groups)),
+            Piece(name("attn_v.weight"), weight, all => Grouped(all, groups, width, each + 1, 1)),
+        ];
+    }
+
+    private GgufPiece[]? Baichuan(string part, Weight weight, Func<string, string> name)
+    {
+        if (part != "self_attn.W_pack.weight") return null;
+        var heads = model.Sizes.Heads;
+        // The models with linear biases by distance are not rotated.
+        var turned = model.Rope is not null;
+        Tensor Of(Tensor all, int third) => all.narrow(0, third * all.size(0) / 3, all.size(0) / 3);
+        return
+        [
+            Piece(name("attn_q.weight"), weight, all => turned ? Paired(Of(all, 0), heads) : Of(all, 0)),
+            Piece(name("attn_k.weight"), weight, all => turned ? Paired(Of(all, 1), heads) : Of(all, 1)),
+            Piece(name("attn_v.weight"), weight, all => Of(all, 2)),
+        ];
+    }
+
+    private static GgufPiece[]? GraniteMoe(string part, Weight weight, Func<string, string> name) => part switch
+    {
+        "block_sparse_moe.input_linear.weight" =>
+        [
+            Piece(name("ffn_gate_exps.weight"), weight, all => all.chunk(2, 1)[0]),
+            Piece(name("ffn_up_exps.weight"), weight, all => all.chunk(2, 1)[1]),
+        ],
+        "block_sparse_moe.output_linear.weight" => [Piece(name("ffn_down_exps.weight"), weight, all => all)],
+        _ => null,
+    };
+
+    // Gate and up are interleaved, and all maps are stored as [in, out].
+    private static GgufPiece[]? GptOss(string part, Weight weight, Func<string, string> name)
+    {
+        static Tensor Every(Tensor all, int from) => all.slice(-1, from, all.size(-1), 2);
+        return part switch
+        {
+            "self_attn.sinks" => [Piece(name("attn_sinks.weight"), weight, all => all)],
+            "mlp.experts.gate_up_proj" =>
+            [
+                Piece(name("ffn_gate_exps.weight"), weight, all => Every(all, 0).transpose(1, 2)),
+                Piece(name("ffn_up_exps.weight"), weight, all => Every(all, 1).transpose(1, 2)),
+            ],
+            "mlp.experts.gate_up_proj_bias" =>
+            [
+                Piece(name("ffn_gate_exps.bias"), weight, all => Every(all, 0)),
+                Piece(name("ffn_up_exps.bias"), weight, all => Every(all, 1)),
+            ],
+            "mlp.experts.down_proj" => [Piece(name("ffn_down_exps.weight"), weight, all => all.transpose(1, 2))],
+            "mlp.experts.down_proj_bias" => [Piece(name("ffn_down_exps.bias"), weight, all => all)],
+            _ => null,
+        };
+    }
+
+    // Keys and values are unfolded from latent vectors within the attention: the map of keys is used transposed.
+    private GgufPiece[]? DeepSeek(string part, Weight weight, Func<string, string> name)
+    {
+        int plain = read.Int("qk_nope_head_dim", 128), width = read.Int("v_head_dim", 128);
+        Tensor Heads(Tensor all) => all.view(model.Sizes.Heads, plain + width, all.size(1));
+        return part switch
+        {
+            "self_attn.kv_b_proj.weight" =>
+            [
+                Piece(name("attn_k_b.weight"), weight, all => Heads(all).narrow(1, 0, plain).transpose(1, 2)),
+                Piece(name("attn_v_b.weight"), weight, all => Heads(all).narrow(1, plain, width)),
+            ],
+            "mlp.gate.e_score_correction_bias" => [Piece(name("exp_probs_b.bias"), weight, all => all)],
+            _ => null,
+        };
+    }
+
+    private GgufPiece[]? Qwen3Next(string part, Weight weight, Func<string, string> name)
+    {
+        int keys = read.Int("linear_num_key_heads", 16), width = read.Int("linear_key_head_dim", 128);
+        Tensor Flat(Tensor all, int from, long to)
+        {
+            var heads = all.view(keys, -1, all.size(1));
+            return heads.slice(1, from, to < 0 ? heads.size(1) : to, 1).reshape(-1, all.size(1));
+        }
+        var own = read.Int("linear_num_value_heads", 32) / keys * read.Int("linear_value_head_dim", 128);
+        return part switch
+        {
+            "linear_attn.in_proj_qkvz.weight" =>
+            [
+                Piece(name("attn_qkv.weight"), weight, all => cat(
+                    [Flat(all, 0, width), Flat(all, width, 2 * width), Flat(all, 2 * width, 2 * width + own)], 0)),
+                Piece(name("attn_gate.weight"), weight, all => Flat(all, 2 * width + own, -1)),
+            ],
+            "linear_attn.in_proj_ba.weight" => [Piece(name("ssm_ba.weight"), weight, all => all)],
+            "linear_attn.conv1d.weight" => [Piece(name("ssm_conv1d.weight"), weight, all => all.squeeze(1))],
+            "linear_attn.A_log" => [Piece(name("ssm_a"), weight, all => all.exp().neg())],
+            "linear_attn.dt_bias" => [Piece(name("ssm_dt.bias"), weight, all => all)],
+            "linear_attn.norm.weight" => [Piece(name("ssm_norm.weight"), weight, all => all)],
+            "linear_attn.out_proj.weight" => [Piece(name("ssm_out.weight"), weight, all => all)],
+            _ when part.EndsWith("norm.weight", StringComparison.Ordinal) =>
+                [Piece(GgufNames.Of(type, weight.Name), weight, all => all + 1)],
+            _ => null,
+        };
+    }
+
+    private static GgufPiece[]? Mamba2(string part, Weight weight, Func<string, string> name) => part switch
+    {
+        "norm.weight" => [Piece(name("attn_norm.weight"), weight, all => all)],
+        "mixer.in_proj.weight" => [Piece(name("ssm_in.weight"), weight, all => all)],
+        "mixer.conv1d.weight" => [Piece(name("ssm_conv1d.weight"), weight, all => all.squeeze(1))],
+        "mixer.conv1d.bias" => [Piece(name("ssm_conv1d.bias"), weight, all => all)],
+        "mixer.A_log" => [Piece(name("ssm_a"), weight, all => all.exp().neg().unsqueeze(1))],
+        "mixer.D" => [Piece(name("ssm_d"), weight, all => all.unsqueeze(1))],
+        "mixer.dt_bias" => [Piece(name("ssm_dt.bias"), weight, all => all)],
+        "mixer.norm.weight" => [Piece(name("ssm_norm.weight"), weight, all => all.unsqueeze(0))],
+        "mixer.out_proj.weight" => [Piece(name("ssm_out.weight"), weight, all => all)],
+        _ => null,
+    };
+}
