@@ -66,10 +66,10 @@ internal sealed class LabelSession(
     }
 
     // Two answers to each prompt, in an order that says nothing of who gave them; null where they stay the same.
-    private List<(Side Left, Side Right)?> Pairs(IReadOnlyList<LabelPrompt> prompts)
+    private List<(Side Left, Side Right)?> Pairs(LabelPrompt[] prompts)
     {
-        var pairs = new (Side Left, Side Right)?[prompts.Count];
-        var open = Enumerable.Range(0, prompts.Count).ToList();
+        var pairs = new (Side Left, Side Right)?[prompts.Length];
+        var open = Enumerable.Range(0, prompts.Length).ToList();
         for (var attempt = 0; attempt < Tries && open.Count > 0; attempt++)
         {
             var seeded = settings with { Seed = settings.Seed + attempt + (long)Tries * given };

@@ -46,4 +46,4 @@ public sealed record ReadingsTableSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     [Means(Meaning.Pattern)] IReadOnlyDictionary<string, string> Classes,
     string? Sha512 = null,
-    [Means(Meaning.Pattern)] string Entry = @"(?<reading>[\p{L}\p{M}]+)[^\[\n:]*:\s*\[(?<characters>[^\]]*)\]") : TableSpec;
+    [Means(Meaning.Pattern)] string Entry = @"(?<reading>[\p{L}\p{M}]+)[^\[\n:{,]*:\s*\[(?<characters>[^\]]*)\]") : TableSpec;

@@ -1,4 +1,3 @@
-using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Packing;
 using Polymath.Text.Hubs;

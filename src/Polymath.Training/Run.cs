@@ -1,13 +1,11 @@
 using Polymath.Distributed;
 using Polymath.Models;
 using Polymath.Recipes;
-using Polymath.Text.Prompts;
 using Polymath.Text.Hubs;
 using Polymath.Training.Evaluation;
 using Polymath.Runs.Reports;
 using Polymath.Runs;
 using Polymath.Training.Stages;
-using Polymath.Tuning;
 
 namespace Polymath.Training;
 
@@ -80,7 +78,7 @@ public sealed class Run : IDisposable
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
-        CheckMethods(recipe);
+        MethodChecks.Check(recipe);
         var folder = RunFolder.Open(path, reading.Resolved, fresh);
         try
         {
@@ -108,34 +106,6 @@ public sealed class Run : IDisposable
         {
             folder.Dispose();
             throw;
-        }
-    }
-
-    /// <summary>Throws for settings that a form of delta does not have, before anything is trained.</summary>
-    /// <param name="recipe">The recipe.</param>
-    public static void CheckMethods(Recipe recipe)
-    {
-        ArgumentNullException.ThrowIfNull(recipe);
-        foreach (var stage in recipe.AllStages())
-        {
-            var method = stage.Method is PromptMethod prompt ? prompt.Train : stage.Method;
-            var at = $"stages.{stage.Name}.method{(stage.Method is PromptMethod ? ".train" : "")}";
-            if (stage.Method is PromptMethod asked) CheckTemplate(stage, asked);
-            if (method is DeltaSpec delta) DeltaPlan.Check(delta, at, stage.Steps);
-            foreach (var (name, adapter) in (method as AdaptersMethod)?.Adapters ?? new Dictionary<string, AdapterSpec>())
-                if (adapter.Delta is { } own) DeltaPlan.Check(own, $"{at}.adapters.{name}.delta", stage.Steps);
-        }
-    }
-
-    private static void CheckTemplate(StageSpec stage, PromptMethod asked)
-    {
-        try
-        {
-            PromptTemplate.Written(asked.Template, forward: true);
-        }
-        catch (InputException e)
-        {
-            throw new InputException($"stages.{stage.Name}.method.template: {e.Message}", e);
         }
     }
 

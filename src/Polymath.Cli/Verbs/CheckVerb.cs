@@ -28,7 +28,7 @@ internal static class CheckVerb
         {
             var reading = RecipeReader.Read(parsed.GetRequiredValue(recipe), parsed.GetValue(small), parsed.GetValue(set));
             var sound = reading.OrThrow();
-            Run.CheckMethods(sound);
+            MethodChecks.Check(sound);
             if (parsed.GetValue(open))
                 Open(reading, hubs, parsed);
             else

@@ -123,7 +123,7 @@ internal sealed class LabelOptions
 
     private static bool IsRun(string folder) => File.Exists(Path.Combine(folder, "recipe.yaml"));
 
-    private static IReadOnlyList<LabelPrompt> FromFile(string file)
+    private static List<LabelPrompt> FromFile(string file)
     {
         if (!File.Exists(file))
             throw new InputException($"--prompts is {file}, but there is no such file. Name a file with a prompt a line.");

@@ -73,7 +73,7 @@ public sealed class Corpora(
     }
 
     // Before its stage is over there are no rows, such as for a tokenizer.
-    private IReadOnlyList<Row> Made(string name, IMadeSource source)
+    private List<Row> Made(string name, IMadeSource source)
     {
         if (made.TryGetValue(name, out var file))
             return ReadFiles(name, new FilesSpec([file], Format: FileFormat.Jsonl, Shape: source.Shape, Split: source.Split));

@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
-using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Templates;
 using Polymath.Training.Objectives;

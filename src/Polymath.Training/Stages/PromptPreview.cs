@@ -49,7 +49,7 @@ public sealed record PromptPreview(
     {
         ArgumentNullException.ThrowIfNull(reading);
         var recipe = reading.OrThrow();
-        Run.CheckMethods(recipe);
+        MethodChecks.Check(recipe);
         List<StageSpec> stages = [.. recipe.Stages.SelectMany(stage => stage.Parts())];
         if (stages.Find(stage => stage.Name == name) is not { } asking)
             throw new InputException($"--stage is {name}, but the recipe has no such stage. "

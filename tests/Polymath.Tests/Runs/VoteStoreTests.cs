@@ -32,7 +32,7 @@ public sealed class VoteStoreTests : IDisposable
         "{\"temperature\":1}",
         rater,
         2.5,
-        new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero));
+        DateTimeOffset.FromUnixTimeSeconds(1_767_322_983));
 
     [Fact]
     public void A_vote_is_read_as_it_was_written()
