@@ -198,10 +198,29 @@ internal static unsafe class CachedLoops
             var i = 0;
             if (count < 4)
                 for (; i <= width - 64; i += 64)
-                    for (var q = query; q < query + count; q++) MixWide(ref work, q, values + i, i, (from, to));
+                    for (var q = query; q < query + count; q++)
+                        MixWide(
+                            ref work,
+                            q,
+                            values + i,
+                            i,
+                            (from, to));
             for (; i <= width - 16; i += 16)
-                if (count >= 4) Mix4(ref work, query, values + i, i, (from, to));
-                else for (var q = query; q < query + count; q++) Mix1(ref work, q, values + i, i, (from, to));
+                if (count >= 4)
+                    Mix4(
+                        ref work,
+                        query,
+                        values + i,
+                        i,
+                        (from, to));
+                else
+                    for (var q = query; q < query + count; q++)
+                        Mix1(
+                            ref work,
+                            q,
+                            values + i,
+                            i,
+                            (from, to));
             for (var q = query; q < query + Math.Min(count, 4); q++)
                 for (var column = i; column < width; column++)
                     for (var j = from; j < to; j++) work.Outs[q][column] += work.Scores[q][j] * values[(long)j * width + column];
