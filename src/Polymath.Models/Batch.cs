@@ -54,12 +54,13 @@ public sealed class Batch : IDisposable
     /// <summary>Sets the prompt whose virtual tokens the rows begin with.</summary>
     /// <param name="prompt">The prompt.</param>
     /// <param name="vocabulary">The number of the first virtual token.</param>
-    internal void Give(SoftPrompt prompt, int vocabulary)
+    internal Batch With(SoftPrompt prompt, int vocabulary)
     {
-        if (!prompt.GivesKeysAndValues) return;
+        if (!prompt.GivesKeysAndValues) return this;
         Prompt = prompt;
         VirtualPlaces = tensors.Keep(
             tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
+        return this;
     }
 
     /// <summary>For each row, the name of its source, if known.</summary>
@@ -97,8 +98,8 @@ public sealed class Batch : IDisposable
 
     /// <summary>A batch for training or scoring.</summary>
     /// <param name="rows">The rows, none of them empty.</param>
-    /// <param name="shares">Whether a beginning that rows one after the other have in common is laid once, and their continuations behind it.
-    /// Only attention with a <see cref="Reach"/> reads such rows.</param>
+    /// <param name="shares">Whether a beginning that rows one after the other have in common is laid once, and their continuations behind
+    /// it. Only attention with a <see cref="Reach"/> reads such rows.</param>
     public static Batch Of(IReadOnlyList<TokenRow> rows, bool shares = false)
     {
         ArgumentNullException.ThrowIfNull(rows);

@@ -230,26 +230,18 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         foreach (var row in rows) Fits(row);
         // A prefix of keys and values has no states, so nothing predicts a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
-        var batch = Arrange([.. rows.Select(row =>
-            new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]);
-        return Given(batch);
+        return Given(Arrange([.. rows.Select(row =>
+            new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]));
     }
 
-    /// <summary>
-    /// Whether rows that begin alike can share their beginning: every token sees only tokens before it, by attention, and no row has virtual
-    /// tokens or adapters of its own. What routers of experts are taught counts every row's tokens.
-    /// </summary>
+    /// <summary>Whether rows that begin alike can share their beginning: a token sees only tokens before it, by attention.</summary>
     public bool SharesBeginnings => Reading == Reading.Decoder && PromptEnd is null && ReadsByAttention && VirtualTokens == 0
-        && Router is null && !Routers.IsOn && Labels is not { Task: LabelTask.Tag };
+        && Router is null && !Routers.IsOn && Labels is null or { ReadsLastState: true };
 
     /// <summary>Whether a token gets to know those before it by attention alone.</summary>
     protected virtual bool ReadsByAttention => true;
 
-    private Batch Given(Batch batch)
-    {
-        batch.Give(Prompt!, Sizes.VocabularySize);
-        return batch;
-    }
+    private Batch Given(Batch batch) => batch.With(Prompt!, Sizes.VocabularySize);
 
     /// <summary>A batch for an encoder-decoder whose answers include their start token.</summary>
     /// <param name="sources">The encoder's rows.</param>
@@ -280,8 +272,8 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         var first = Virtual;
         if (first.Length == 0) return Batch.Masked(rows, targets);
         var none = Array.ConvertAll(first, _ => -100);
-        var batch = Batch.Masked([.. rows.Select(row => (int[])[.. first, .. row])], [.. targets.Select(row => (int[])[.. none, .. row])]);
-        return Given(batch);
+        return Given(
+            Batch.Masked([.. rows.Select(row => (int[])[.. first, .. row])], [.. targets.Select(row => (int[])[.. none, .. row])]));
     }
 
     /// <summary>Makes a batch of rows, with virtual tokens.</summary>

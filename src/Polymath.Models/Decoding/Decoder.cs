@@ -64,7 +64,12 @@ public sealed class Decoder : IDisposable
         if (limit < 1 || model.PlacesFor(request.Prompt.Length, limit) > cache.Capacity)
             throw new InvalidOperationException($"A prompt of {request.Prompt.Length:N0} tokens and {request.Settings.MaxNewTokens:N0} new "
                 + $"ones do not fit: a slot holds {cache.Capacity:N0} tokens, the model's context {model.Sizes.ContextLength:N0}.");
-        rows[slot] = new DecodedRow(request, slot, admitted++, limit, model.Continued(request.Prompt));
+        rows[slot] = new DecodedRow(
+            request,
+            slot,
+            admitted++,
+            limit,
+            model.Continued(request.Prompt));
         return slot;
     }
 

@@ -35,7 +35,8 @@ public sealed class TokenGenerator(LanguageModel model, IReadOnlyCollection<int>
         CancellationToken cancellation = default) => [.. Each(prompts, settings, onToken, cancellation)];
 
     /// <summary>
-    /// An answer for each prompt, in order, as soon as it and those before it are finished: <see cref="Generate"/> for large numbers of prompts.
+    /// An answer for each prompt, in order, as soon as it and those before it are finished: <see cref="Generate"/> for large numbers of
+    /// prompts.
     /// </summary>
     /// <param name="prompts">The prompts' tokens, none of them empty.</param>
     /// <param name="settings">How tokens are chosen.</param>

@@ -250,6 +250,9 @@ public sealed class LabelHead
         return x;
     }
 
+    /// <summary>Whether a row's scores come from its last state alone.</summary>
+    internal bool ReadsLastState => Task != LabelTask.Tag && place == LabelPlace.Last;
+
     private Tensor Rows(Tensor hidden, Batch batch)
     {
         if (place is LabelPlace.Mean or LabelPlace.Max)

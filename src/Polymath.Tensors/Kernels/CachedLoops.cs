@@ -196,9 +196,31 @@ internal static unsafe class CachedLoops
         for (; count > 0; query += Math.Min(count, 4), count -= 4)
         {
             var i = 0;
+            if (count < 4)
+                for (; i <= width - 64; i += 64)
+                    for (var q = query; q < query + count; q++)
+                        MixWide(
+                            ref work,
+                            q,
+                            values + i,
+                            i,
+                            (from, to));
             for (; i <= width - 16; i += 16)
-                if (count >= 4) Mix4(ref work, query, values + i, i, (from, to));
-                else for (var q = query; q < query + count; q++) Mix1(ref work, q, values + i, i, (from, to));
+                if (count >= 4)
+                    Mix4(
+                        ref work,
+                        query,
+                        values + i,
+                        i,
+                        (from, to));
+                else
+                    for (var q = query; q < query + count; q++)
+                        Mix1(
+                            ref work,
+                            q,
+                            values + i,
+                            i,
+                            (from, to));
             for (var q = query; q < query + Math.Min(count, 4); q++)
                 for (var column = i; column < width; column++)
                     for (var j = from; j < to; j++) work.Outs[q][column] += work.Scores[q][j] * values[(long)j * width + column];
@@ -228,6 +250,31 @@ internal static unsafe class CachedLoops
         b.Store(y1);
         c.Store(y2);
         d.Store(y3);
+    }
+
+    // Four vectors of one query, so that one sum does not wait for another.
+    private static void MixWide(
+        ref Work work,
+        int query,
+        float* values,
+        int column,
+        (int From, int To) places)
+    {
+        float* p = work.Scores[query], y = work.Outs[query] + column;
+        Vector512<float> a = Vector512.Load(y), b = Vector512.Load(y + 16), c = Vector512.Load(y + 32), d = Vector512.Load(y + 48);
+        for (var j = places.From; j < places.To; j++)
+        {
+            var v = values + (long)j * work.Width;
+            var weight = Vector512.Create(p[j]);
+            a = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v), a);
+            b = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v + 16), b);
+            c = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v + 32), c);
+            d = Vector512.FusedMultiplyAdd(weight, Vector512.Load(v + 48), d);
+        }
+        a.Store(y);
+        b.Store(y + 16);
+        c.Store(y + 32);
+        d.Store(y + 48);
     }
 
     private static void Mix1(

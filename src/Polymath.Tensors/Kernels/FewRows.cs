@@ -41,8 +41,10 @@ internal static unsafe class FewRows
 
     /// <summary>The same for a map.</summary>
     internal static bool Takes(Tensor x, BlockMap map) => map.Quantized is { } few
-        ? x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= (few is Nf4Matrix ? Fewest : Most) && FastPath.Takes(x) && few.TakesFewRows
+        ? x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= MostOf(few) && FastPath.Takes(x) && few.TakesFewRows
         : Takes(x, map.Weight!);
+
+    private static int MostOf(QuantizedMatrix few) => few is Nf4Matrix ? Fewest : Most;
 
     /// <summary>Whether no gradient is recorded.</summary>
     internal static bool NeedsNoGradient(Tensor x, BlockMap map) =>

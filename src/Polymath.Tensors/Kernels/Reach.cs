@@ -22,9 +22,10 @@ public sealed class Reach
 {
     private readonly int longestKeys;
 
-    private Reach(int[] queryOffsets, int[] keyOffsets, int[] first, int[] last, int[]? roots)
+    private Reach(int[] queryOffsets, int[] keyOffsets, int[]? roots)
     {
-        (QueryOffsets, KeyOffsets, First, Last, Roots) = (queryOffsets, keyOffsets, first, last, roots);
+        (QueryOffsets, KeyOffsets, Roots) = (queryOffsets, keyOffsets, roots);
+        (First, Last) = (new int[queryOffsets[^1]], new int[queryOffsets[^1]]);
         for (var r = 0; r < Rows; r++) longestKeys = Math.Max(longestKeys, KeysOf(r));
         TreeOffsets = roots is null
             ? [.. Enumerable.Range(0, Rows + 1)]
@@ -38,8 +39,8 @@ public sealed class Reach
     public int[] KeyOffsets { get; }
 
     /// <summary>
-    /// For each row, the row that holds the beginning of its keys, or −1; null when no row has one. The rows that begin alike follow the row
-    /// of their beginning.
+    /// For each row, the row that holds the beginning of its keys, or −1; null when no row has one. The rows that begin alike follow the
+    /// row of their beginning.
     /// </summary>
     public int[]? Roots { get; }
 
@@ -114,7 +115,7 @@ public sealed class Reach
     {
         ArgumentNullException.ThrowIfNull(queryOffsets);
         ArgumentNullException.ThrowIfNull(keyOffsets);
-        var reach = new Reach(queryOffsets, keyOffsets, new int[queryOffsets[^1]], new int[queryOffsets[^1]], roots);
+        var reach = new Reach(queryOffsets, keyOffsets, roots);
         for (var r = 0; r < reach.Rows; r++)
             for (var q = queryOffsets[r]; q < queryOffsets[r + 1]; q++)
             {

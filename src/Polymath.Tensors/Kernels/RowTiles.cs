@@ -57,7 +57,12 @@ internal static unsafe class RowTiles
         }
         for (; output < end; output++)
             for (var row = 0; row < count; row++)
-                Put(ref map, row, output, Vector128.CreateScalar(Last<TRead, T>(x + (long)row * input, weight + output * input, input)), 1);
+                Put(
+                    ref map,
+                    row,
+                    output,
+                    Vector128.CreateScalar(Last<TRead, T>(x + (long)row * input, weight + output * input, input)),
+                    1);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

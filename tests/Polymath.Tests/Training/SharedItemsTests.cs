@@ -49,7 +49,8 @@ public sealed class SharedItemsTests
             case "reward":
                 return (new RewardPairs(new BradleyTerry()), [.. rows.Chunk(2).Select(pair => new RewardItem(pair, 0.1))], []);
             case "ranks":
-                return (new RankedAnswers(new RankLoss(1)), [.. rows.Chunk(4).Select(group => new GroupItem(group, [0.1, 0.9, 0.3, 0.2]))], []);
+                return (new RankedAnswers(new RankLoss(1)),
+                    [.. rows.Chunk(4).Select(group => new GroupItem(group, [0.1, 0.9, 0.3, 0.2]))], []);
             case "group":
                 return (new SampledAnswers(new ClippedLoss(0.2, 0.2), new AllTokens(), 0.1, 0.8),
                     [.. rows.Select((row, i) => new AnswerItem([row], Numbers("old", row.Targets, -4), i % 3 - 1)
@@ -59,7 +60,13 @@ public sealed class SharedItemsTests
             default:
                 var critic = new TrunkCritic(width);
                 using (no_grad()) critic.Weights[0].Value.normal_(0, 0.3);
-                return (new ActorCritic(critic, new ClippedLoss(0.2, 0.2), new ValueLoss(0.2), 0.5, 1),
+                var objective = new ActorCritic(
+                    critic,
+                    new ClippedLoss(0.2, 0.2),
+                    new ValueLoss(0.2),
+                    0.5,
+                    1);
+                return (objective,
                     [.. rows.Select((row, i) => new TrajectoryItem(
                         [row],
                         Numbers("old", row.Targets, -4),
