@@ -68,7 +68,8 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         { "granitemoe", null, 9 },
         { "gpt_oss", """{"sliding_window": 16, "num_hidden_layers": 4, "layer_types": null, "rope_parameters": {"rope_type": "yarn","""
             + """ "factor": 8.0, "original_max_position_embeddings": 32, "rope_theta": 150000.0}}""", 40 },
-        { "gpt_oss", """{"sliding_window": 16, "num_hidden_layers": 4, "layer_types": null}""", 40 },
+        { "gpt_oss", """{"sliding_window": 16, "num_hidden_layers": 4, "layer_types": null, "rope_parameters": {"rope_type": "yarn","""
+            + """ "factor": 32.0, "original_max_position_embeddings": 4096, "rope_theta": 150000.0, "truncate": false}}""", 40 },
         { "glm4_moe", null, 9 }, { "deepseek_v2", Latent + """, "q_lora_rank": 64}""", 9 },
         { "deepseek_v2", Latent + """, "num_hidden_layers": 27, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2,"""
             + """ "num_key_value_heads": 2, "moe_intermediate_size": 64}""", 40 },
