@@ -9,7 +9,7 @@ namespace Polymath.Bench;
 /// <summary>Training every weight of a model folder, for the comparison with full_peer.py: the same rows, the same steps.</summary>
 internal static class FullSpeed
 {
-    // Three layers of four are linear attention by the gated delta rule; eight experts, of which a token goes through two, and a shared one.
+    // Three layers of four are linear attention by the gated delta rule; a token goes through two of eight experts and a shared one.
     private const string Next = """
         {
           "model_type": "qwen3_next", "architectures": ["Qwen3NextForCausalLM"], "vocab_size": 49152, "hidden_size": 576,
