@@ -19,13 +19,18 @@ internal static class Ours
     /// <param name="folder">The model; one of random weights when left out.</param>
     /// <param name="microTokens">The tokens of a pass.</param>
     /// <param name="checkpointing">Whether blocks are computed again in the backward pass.</param>
+    /// <param name="method">What is trained; a LoRA when left out.</param>
     internal static IEnumerable<(int Tokens, double Loss)> Train(
-        int steps, string? folder = null, int microTokens = 640, bool checkpointing = false)
+        int steps,
+        string? folder = null,
+        int microTokens = 640,
+        bool checkpointing = false,
+        MethodSpec? method = null)
     {
         using var model = folder is null ? new Llama(Workload.Configuration, new Models.FreshWeights(1)) : ModelFolder.Open(folder);
         model.GradientCheckpointing = checkpointing;
-        using var method = TrainedMethod.Attach(model, new LoraMethod(R: Workload.Rank, LoraAlpha: 32), 1, "bench");
-        using var optimizer = new OptimizerSet(method.Weights, new AdamwSpec(1e-4));
+        using var trained = TrainedMethod.Attach(model, method ?? new LoraMethod(R: Workload.Rank, LoraAlpha: 32), 1, "bench");
+        using var optimizer = new OptimizerSet(trained.Weights, new AdamwSpec(1e-4));
         var source = new Rows(steps);
         using var peers = new Solo();
         for (var step = 1; step <= steps; step++)

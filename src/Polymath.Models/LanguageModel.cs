@@ -61,9 +61,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>The token vectors and the output head.</summary>
     public abstract TokenTable Tokens { get; }
 
-    private HeadTie? headTie;
-
-    private HeadTie Head => headTie ??= new HeadTie(this, parts);
+    private HeadTie Head => field ??= new HeadTie(this, parts);
 
     /// <summary>
     /// Gives the head its own weight when it is tied to the token vectors, because one of the two is trained, or both are trained

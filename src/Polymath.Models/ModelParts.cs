@@ -177,8 +177,8 @@ public sealed class ModelParts(WeightSource source, double spread = 0.02) : IDis
     }
 
     /// <summary>
-    /// The linear maps of all experts of a layer whose files hold them in one weight, and their biases in another: a socket for each expert,
-    /// named as if its map stood alone.
+    /// The linear maps of all experts of a layer whose files hold them in one weight, and their biases in another: a socket for each
+    /// expert, named as if its map stood alone.
     /// </summary>
     /// <param name="stack">The name of the weight [experts, out, in], or [experts, in, out] where transposed.</param>
     /// <param name="names">What stands before and after an expert's number in the name of its map.</param>

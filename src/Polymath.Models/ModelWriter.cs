@@ -74,7 +74,8 @@ public static class ModelWriter
     {
         var source = model.Envelope?.Source;
         // Experts that a multimodal model's files hold in one weight are put together again.
-        var stacks = source is null ? [] : model.Projections.Where(map => map.Stack is { IsWhole: false } place && source.HasStack(place.Name))
+        var stacks = model.Projections
+            .Where(map => map.Stack is { IsWhole: false } place && source?.HasStack(place.Name) is true)
             .GroupBy(map => map.Stack!.Name).ToDictionary(
                 group => group.Key,
                 group => group.OrderBy(map => map.Stack!.Expert).ThenBy(map => map.Stack!.Part).ToList());

@@ -62,8 +62,11 @@ public sealed partial class FileWeights
     internal bool HasStack(string stack) => Spellings(stack).Any(Stored);
 
     // The text model's own name.
-    private string Own(string name) => name.StartsWith(Within, StringComparison.Ordinal) ? prefix + name[Within.Length..]
-        : name.StartsWith(Before, StringComparison.Ordinal) ? name[Before.Length..] : name;
+    private string Own(string name)
+    {
+        if (name.StartsWith(Within, StringComparison.Ordinal)) return prefix + name[Within.Length..];
+        return name.StartsWith(Before, StringComparison.Ordinal) ? name[Before.Length..] : name;
+    }
 
     private bool IsOther(string name) => Regex.IsMatch(name[wrapper.Length..], $"^(?:{OtherParts})$");
 
@@ -73,7 +76,7 @@ public sealed partial class FileWeights
     {
         var count = places.Keys.Count(name => !used.Contains(name) && Aside(name));
         var end = IsCarried ? "A folder that is written has them again, unchanged." : "What is saved is the text model alone.";
-        notes = [.. notes, $"{origin} is a multimodal model; its text model is read, and {count} weights of its other parts are left aside. "
-            + end];
+        notes = [.. notes, $"{origin} is a multimodal model; its text model is read, and {count} weights of its other parts are left "
+            + $"aside. {end}"];
     }
 }

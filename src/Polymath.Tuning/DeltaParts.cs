@@ -85,7 +85,8 @@ public sealed class DeltaParts
     // A model of transformers 5 holds all experts of a layer in one tensor, where PEFT finds no linear maps. There, a name like down_proj
     // means only maps outside the experts. Kinds that PEFT does not have are always ours.
     private bool ReachesExperts =>
-        reachesExperts ??= files is null || Configuration.Type.StartsWith("POLYMATH_", StringComparison.Ordinal) || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
+        reachesExperts ??= files is null || Configuration.Type.StartsWith("POLYMATH_", StringComparison.Ordinal)
+            || nameInFile(AdapterConfiguration.Prefix) != AdapterConfiguration.Prefix
             || Model.Projections.Any(map => map.Stack is not null && files.HasUnder($"{AdapterConfiguration.Prefix}{map.Name}."));
 
     private bool? reachesExperts;

@@ -97,7 +97,9 @@ public static class DeltaPlan
         }
         else if (method.AllModules is null || spec.Roles is not null || spec.TargetModules is not null || spec.Layers is not null)
         {
-            var stacks = method.StackKey is not null && spec.TargetModules is null ? Stacks(model, spec.Roles ?? method.Roles, spec.Layers) : [];
+            var stacks = method.StackKey is not null && spec.TargetModules is null
+                ? Stacks(model, spec.Roles ?? method.Roles, spec.Layers)
+                : [];
             if (stacks.Count > 0) content[method.StackKey!] = AdapterConfiguration.Named(stacks);
             var named = spec.TargetModules ?? (spec.Roles is null ? method.AllModules?.Invoke(model) : null)
                 ?? Modules(model, spec.Roles ?? method.Roles, besideStacks: method.StackKey is not null);

@@ -35,8 +35,8 @@ public sealed class GgufModel
     public IReadOnlyList<string> Notes => Rope is { RoundsRamp: true }
         ?
         [
-            "llama.cpp rounds the ramp of gpt-oss's YaRN to whole pairs of elements, which the model does not (truncate: false); its answers "
-                + "differ a little, as those of llama.cpp's own conversion do.",
+            "llama.cpp rounds the ramp of gpt-oss's YaRN to whole pairs of elements, which the model does not (truncate: false); its "
+                + "answers differ a little, as those of llama.cpp's own conversion do.",
         ]
         : [];
 
@@ -202,7 +202,8 @@ public sealed class GgufModel
                 ("rms_norm_eps", 1e-5),
             _ => ("rms_norm_eps", 1e-6),
         };
-        var whole = type is "gpt_neox" or "gpt2" or "bloom" or "starcoder2" or "phi" or "stablelm" or "cohere" or "cohere2" or "olmo" or "falcon";
+        var whole = type is "gpt_neox" or "gpt2" or "bloom" or "starcoder2" or "phi" or "stablelm" or "cohere" or "cohere2" or "olmo"
+            or "falcon";
         file.Add(
             $"{architecture}.attention.{(whole ? "layer_norm_epsilon" : "layer_norm_rms_epsilon")}",
             (float)read.Double(key, otherwise));
@@ -244,7 +245,8 @@ public sealed class GgufModel
             ("ffn_gate_inp_shexp", _) => () => Wide(weight).view(-1),
             ("attn_qkv", "gptneox" or "bloom") => () => Apart(Wide(weight), sizes.Heads),
             ("attn_qkv", "chatglm") when sizes.Heads == sizes.KeyValueHeads => () => Apart(Wide(weight), sizes.Heads),
-            (_, "gemma" or "gemma2" or "gemma3" or "qwen3next") when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
+            (_, "gemma" or "gemma2" or "gemma3" or "qwen3next") when word.EndsWith("norm", StringComparison.Ordinal) =>
+                () => Wide(weight) + 1,
             // T5 with a tied head scales the last states down before the head, but llama.cpp does not: the last norm includes the factor.
             ("output_norm", "t5") when name.StartsWith("dec.", StringComparison.Ordinal) => () => model.Readout(Wide(weight)),
             _ => () => Wide(weight),

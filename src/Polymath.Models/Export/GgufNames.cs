@@ -123,7 +123,7 @@ internal static partial class GgufNames
     private static InputException Unknown(string type, string name) =>
         new($"llama.cpp's {architectures[type]} has no counterpart of {name}.");
 
-    [GeneratedRegex(@"^(model\.layers|transformer\.h|gpt_neox\.layers|transformer\.encoder\.layers|backbone\.layers)\.(?<layer>\d+)\.(?<part>.+)$",
+    [GeneratedRegex(@"^(((model|gpt_neox|transformer\.encoder|backbone)\.layers)|transformer\.h)\.(?<layer>\d+)\.(?<part>.+)$",
         RegexOptions.CultureInvariant)]
     private static partial Regex Block();
 

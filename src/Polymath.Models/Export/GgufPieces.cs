@@ -53,14 +53,13 @@ internal sealed class GgufPieces(LanguageModel model, string type)
         return new GgufPiece(name, shape, () => make(weight.Wide()).contiguous());
     }
 
-    // Each group: the queries, then a key and a value.
-    private static Tensor Grouped(
-        Tensor all,
-        int groups,
-        int width,
-        int from,
-        int count) =>
-        all.view(groups, -1, width, all.size(1)).slice(1, from, from + count, 1).reshape(-1, all.size(1));
+    // Some of the heads of each group: its queries, then a key and a value.
+    private static Tensor Grouped(Tensor all, int groups, int width, Range part)
+    {
+        var heads = all.view(groups, -1, width, all.size(1));
+        var (from, count) = part.GetOffsetAndLength((int)heads.size(1));
+        return heads.narrow(1, from, count).reshape(-1, all.size(1));
+    }
 
     // From halves to pairs: see GgufModel.
     private static Tensor Paired(Tensor of, int heads) =>
@@ -75,8 +74,8 @@ internal sealed class GgufPieces(LanguageModel model, string type)
         [
             Piece(name("attn_qkv.weight"), weight, all => cat(
                 [
-                    Grouped(all, groups, sizes.HeadWidth, 0, each), Grouped(all, groups, sizes.HeadWidth, each, 1),
-                    Grouped(all, groups, sizes.HeadWidth, each + 1, 1),
+                    Grouped(all, groups, sizes.HeadWidth, ..each), Grouped(all, groups, sizes.HeadWidth, each..^1),
+                    Grouped(all, groups, sizes.HeadWidth, ^1..),
                 ],
                 0)),
         ];
@@ -89,9 +88,9 @@ internal sealed class GgufPieces(LanguageModel model, string type)
         int groups = sizes.KeyValueHeads, each = sizes.Heads / groups, width = sizes.HeadWidth;
         return
         [
-            Piece(name("attn_q.weight"), weight, all => Paired(Grouped(all, groups, width, 0, each), sizes.Heads)),
-            Piece(name("attn_k.weight"), weight, all => Paired(Grouped(all, groups, width, each, 1), groups)),
-            Piece(name("attn_v.weight"), weight, all => Grouped(all, groups, width, each + 1, 1)),
+            Piece(name("attn_q.weight"), weight, all => Paired(Grouped(all, groups, width, ..each), sizes.Heads)),
+            Piece(name("attn_k.weight"), weight, all => Paired(Grouped(all, groups, width, each..^1), groups)),
+            Piece(name("attn_v.weight"), weight, all => Grouped(all, groups, width, ^1..)),
         ];
     }
 

@@ -2,7 +2,7 @@ using Polymath.Tensors.Files;
 
 namespace Polymath.Models.Export;
 
-/// <summary>What llama.cpp needs to know of mixtures of experts, latent attention and recurrent layers, and what of them it lacks.</summary>
+/// <summary>What llama.cpp needs to know of mixtures of experts, latent attention and recurrent layers, and what it lacks.</summary>
 /// <param name="model">The model.</param>
 /// <param name="type">Its type.</param>
 /// <param name="architecture">llama.cpp's name for it.</param>
@@ -82,7 +82,9 @@ internal sealed class GgufRecent(LanguageModel model, string type, string archit
             return "scales weights that were brought to a sum of one; norm_topk_prob is true";
         if (model.Rope is { Type: "yarn" } && read.OfRope("mscale", 1) != read.OfRope("mscale_all_dim", 0))
             return "has one scale for all of YaRN; mscale and mscale_all_dim differ";
-        return read.Double("rms_norm_eps", 1e-6) == 1e-6 ? null : "has one epsilon for all norms; rms_norm_eps is not 1e-6, as in the latents";
+        return read.Double("rms_norm_eps", 1e-6) == 1e-6
+            ? null
+            : "has one epsilon for all norms; rms_norm_eps is not 1e-6, as in the latent vectors";
     }
 
     private string? Qwen3Next()
@@ -168,7 +170,8 @@ internal sealed class GgufRecent(LanguageModel model, string type, string archit
         Size("expert_used_count", read.Int("num_experts_per_tok", third ? 8 : 6));
         Size("expert_feed_forward_length", read.Int("moe_intermediate_size"));
         Size("expert_shared_count", read.Maybe("n_shared_experts") ?? (third ? 1 : 2));
-        Size("leading_dense_block_count", read.Maybe("first_k_dense_replace") ?? (type == "deepseek_v3" ? 3 : type == "glm4_moe" ? 1 : 0));
+        var dense = type switch { "deepseek_v3" => 3, "glm4_moe" => 1, _ => 0 };
+        Size("leading_dense_block_count", read.Maybe("first_k_dense_replace") ?? dense);
         Size("expert_gating_func", gating);
         file.Add($"{architecture}.expert_weights_scale", (float)read.Double("routed_scaling_factor", third ? 2.5 : 1));
         file.Add($"{architecture}.expert_weights_norm", read.Bool("norm_topk_prob", third));

@@ -46,7 +46,8 @@ internal sealed class GgufRope(string architecture, RopeSettings rope, int width
     private void AddYarn(GgufWriter file)
     {
         var (frequencies, attention) = rope.For(width, context);
-        if (!RoundsRamp && !frequencies.SequenceEqual((rope with { Truncate = true, BetaFast = 32, BetaSlow = 1 }).For(width, context).Frequencies))
+        var (theirs, _) = (rope with { Truncate = true, BetaFast = 32, BetaSlow = 1 }).For(width, context);
+        if (!RoundsRamp && !frequencies.SequenceEqual(theirs))
         {
             AddDivisors(file, attention);
             return;

@@ -8,7 +8,9 @@ namespace Polymath.Models.Parts;
 /// <param name="IsSwapped">Whether PEFT takes the last dimension for the input's, although it is the output's.</param>
 public readonly record struct StackForm(bool IsTransposed = false, bool HasBias = false, bool IsSwapped = false);
 
-/// <summary>The gated blocks of all experts of a layer in two weights, as files hold them; each expert's maps have sockets of their own.</summary>
+/// <summary>
+/// The gated blocks of all experts of a layer in two weights, as files hold them; each expert's maps have sockets of their own.
+/// </summary>
 /// <param name="gateUp">The maps to gate and up, by expert.</param>
 /// <param name="down">The maps back, by expert.</param>
 /// <param name="gate">From what a first map gives [tokens, 2·inner] to what the second reads [tokens, inner].</param>

@@ -47,7 +47,7 @@ public enum Role
 /// <param name="Parts">The number of parts.</param>
 public sealed record StackPlace(string Name, int Expert, int Part, int Parts)
 {
-    /// <summary>Whether files hold the whole stack, too: the projection's weight is then the stack, of which it uses its own part.</summary>
+    /// <summary>Whether files hold the whole stack, too: the projection's weight is then the stack, and it uses its own part.</summary>
     public bool IsWhole { get; init; }
 
     /// <summary>Whether PEFT takes the stack's last dimension for the input's, although it is the output's (Llama 4).</summary>
@@ -58,7 +58,7 @@ public sealed record StackPlace(string Name, int Expert, int Part, int Parts)
 /// <param name="name">The module's name in files, without <c>.weight</c>.</param>
 /// <param name="role">Its role.</param>
 /// <param name="layer">The block that contains it.</param>
-/// <param name="weight">W [out, in], or [in, out] when files hold it so; with a dimension of experts before, when it is a whole stack.</param>
+/// <param name="weight">W [out, in], or [in, out] when files hold it so; a whole stack has a dimension of experts before these.</param>
 /// <param name="bias">b [out], or none; likewise.</param>
 /// <param name="transposed">Whether the weight is stored as [in, out].</param>
 /// <param name="stack">The place in a stack of experts, or null.</param>

@@ -5,7 +5,7 @@ using Polymath.Tuning;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>The weights of a multimodal model's other parts come through conversion, merging and a stage that trains the whole model.</summary>
+/// <summary>The weights of a multimodal model's other parts come through conversion, merging and a stage.</summary>
 [Trait("kind", "invariant")]
 public sealed class MultimodalRunTests
 {

@@ -24,6 +24,42 @@ public sealed class FamilyTableTests
         }
     }
 
+    private const string Ending = """
+        ## Where transformers differs
+
+        The published code counts. Falcon with ALiBi: transformers' eager attention adds the bias twice, its `sdpa` once, as published.
+        DeepSeek V2: transformers leaves out the factor mscale² that YaRN puts on the scores when `mscale_all_dim` is set; DeepSeek's own
+        code and transformers' V3 have it. Gemma 2 bends attention's scores towards a cap; transformers' default attention (`sdpa`)
+        leaves the cap out, and `verify` tries both and says which one a reference agrees with. Frequencies of the kinds `dynamic` and
+        `longrope` depend on the longest row of a batch, as transformers has it; beyond the first context its own greedy answers depend
+        on what the model read before, and are not compared.
+
+        ## Multimodal folders
+
+        The text model is read, by its own names or by those that it has inside the multimodal model; the weights of other parts are
+        left aside, and opening says so. Whatever writes the whole model again (`model convert`, `adapter merge`, a stage) writes them
+        with it, byte for byte, under all names as they were, with the whole configuration and the files of what prepares pictures and
+        sounds (`preprocessor_config.json` and the like). A head over labels is written with the text model alone.
+
+        ## Experts
+
+        A token's experts are computed together, expert by expert. Every step records the load of the busiest expert and the share of
+        experts that no token chose (`busiest expert`, `idle experts`). Two ways keep the load even:
+
+        - the balancing loss, with `output_router_logits: true` in the model's configuration, times `router_aux_loss_coef` (Fedus et al.
+          2021; transformers' `load_balancing_loss_func`, over all layers together)
+        - without a loss, with `expertBiasRate: 0.001` in a stage: after each step the bias of each expert that chooses it, and weighs
+          nothing else (`e_score_correction_bias`), moves by the rate, up below the mean load of its layer and down above it (Wang et al.
+          2024; DeepSeek V3). DeepSeek V3 and GLM-4 MoE have such biases. Loads are summed over the passes and the processes of a step;
+          checkpoints keep the biases. It needs the method `full` or `freeze`: an adapter's file has no place for them
+
+        Adapters of experts: [deltas](../methods/deltas.md#experts).
+
+        ## Dropout
+
+        Dropout inside the base model is not applied in training; the delta's own is.
+        """;
+
     private static string Make()
     {
         var cases = new[] { TextFixtures.At("models"), TextFixtures.At("families"), TextFixtures.At("own", "models") }
@@ -52,41 +88,7 @@ public sealed class FamilyTableTests
                     + $"{Options(item.Configuration["text_config"] as JsonObject ?? item.Configuration)} |");
         }
         text.AppendLine();
-        text.AppendLine("""
-            ## Where transformers differs
-
-            The published code counts. Falcon with ALiBi: transformers' eager attention adds the bias twice, its `sdpa` once, as published.
-            DeepSeek V2: transformers leaves out the factor mscale² that YaRN puts on the scores when `mscale_all_dim` is set; DeepSeek's own
-            code and transformers' V3 have it. Gemma 2 bends attention's scores towards a cap; transformers' default attention (`sdpa`)
-            leaves the cap out, and `verify` tries both and says which one a reference agrees with. Frequencies of the kinds `dynamic` and
-            `longrope` depend on the longest row of a batch, as transformers has it; beyond the first context its own greedy answers depend
-            on what the model read before, and are not compared.
-
-            ## Multimodal folders
-
-            The text model is read, by its own names or by those that it has inside the multimodal model; the weights of other parts are
-            left aside, and opening says so. Whatever writes the whole model again (`model convert`, `adapter merge`, a stage) writes them
-            with it, byte for byte, under all names as they were, with the whole configuration and the files of what prepares pictures and
-            sounds (`preprocessor_config.json` and the like). A head over labels is written with the text model alone.
-
-            ## Experts
-
-            A token's experts are computed together, expert by expert. Every step records the load of the busiest expert and the share of
-            experts that no token chose (`busiest expert`, `idle experts`). Two ways keep the load even:
-
-            - the balancing loss, with `output_router_logits: true` in the model's configuration, times `router_aux_loss_coef` (Fedus et al.
-              2021; transformers' `load_balancing_loss_func`, over all layers together)
-            - without a loss, with `expertBiasRate: 0.001` in a stage: after each step the bias of each expert that chooses it, and weighs
-              nothing else (`e_score_correction_bias`), moves by the rate, up below the mean load of its layer and down above it (Wang et al.
-              2024; DeepSeek V3). DeepSeek V3 and GLM-4 MoE have such biases. Loads are summed over the passes and the processes of a step;
-              checkpoints keep the biases. It needs the method `full` or `freeze`: an adapter's file has no place for them
-
-            Adapters of experts: [deltas](../methods/deltas.md#experts).
-
-            ## Dropout
-
-            Dropout inside the base model is not applied in training; the delta's own is.
-            """);
+        text.AppendLine(Ending);
         return text.ToString().ReplaceLineEndings("\n");
     }
 

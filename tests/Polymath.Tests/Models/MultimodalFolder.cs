@@ -44,10 +44,12 @@ internal static class MultimodalFolder
     {
         var before = type is "llama4" or "mistral3";
         if (type == "qwen3_5_moe") weights = Stacked(weights);
-        var named = weights.ToDictionary(
-            pair => before ? "language_model." + pair.Key
-                : pair.Key.StartsWith("model.", StringComparison.Ordinal) ? "model.language_model." + pair.Key["model.".Length..] : pair.Key,
-            pair => pair.Value);
+        string Named(string name)
+        {
+            if (before) return "language_model." + name;
+            return name.StartsWith("model.", StringComparison.Ordinal) ? "model.language_model." + name["model.".Length..] : name;
+        }
+        var named = weights.ToDictionary(pair => Named(pair.Key), pair => pair.Value);
         var whole = new JsonObject
         {
             ["architectures"] = new JsonArray("MadeForConditionalGeneration"),

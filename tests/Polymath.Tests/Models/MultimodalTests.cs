@@ -17,7 +17,7 @@ public sealed class MultimodalTests : IDisposable
 
     public static TheoryData<string> Types => MultimodalFolder.Types;
 
-    private JsonObject Configuration(ScratchFolder of) => JsonNode.Parse(File.ReadAllText(of.At("config.json")))!.AsObject();
+    private static JsonObject Configuration(ScratchFolder of) => JsonNode.Parse(File.ReadAllText(of.At("config.json")))!.AsObject();
 
     [Theory]
     [MemberData(nameof(Types))]

@@ -11,7 +11,9 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tests.Tuning;
 
-/// <summary>Adapters on experts that files hold in one weight for all experts of a layer. PEFT's own files are among the parity cases.</summary>
+/// <summary>
+/// Adapters on experts that files hold in one weight for all experts of a layer. PEFT's own files are among the parity cases.
+/// </summary>
 // Random numbers come from one generator of the whole process.
 [Trait("kind", "invariant")]
 [Collection(Alone.Name)]
@@ -135,24 +137,19 @@ public sealed class ExpertStackTests
         {
             var own = gradient.select(0, expert).reshape(-1);
             var at = own.abs().argmax().item<long>();
-            var measured = (Loss(model, batch, stack, expert, at, 1e-2f) - Loss(model, batch, stack, expert, at, -1e-2f)) / 2e-2;
+            double Moved(float step) => Loss(model, batch, stack, (expert, at, step));
+            var measured = (Moved(1e-2f) - Moved(-1e-2f)) / 2e-2;
             Assert.Equal(measured, own[at].item<float>(), 3e-4);
         }
     }
 
-    private static double Loss(
-        LanguageModel model,
-        Batch batch,
-        Weight stack,
-        int expert,
-        long at,
-        float step)
+    private static double Loss(LanguageModel model, Batch batch, Weight stack, (int Expert, long At, float Step) moved)
     {
         using var frozen = no_grad();
-        using var place = stack.Value.select(0, expert).view(-1).narrow(0, at, 1);
-        place.add_(step);
+        using var place = stack.Value.select(0, moved.Expert).view(-1).narrow(0, moved.At, 1);
+        place.add_(moved.Step);
         var loss = TinyFamilies.Loss(model, batch).item<float>();
-        place.sub_(step);
+        place.sub_(moved.Step);
         return loss;
     }
 
