@@ -39,8 +39,8 @@ if (args is ["lora", var trained, .. var howMany])
         howMany.Contains("checkpointing"));
 if (args is ["align", var aligned, var kind, .. var turns]) return AlignSpeed.Run(aligned, kind, turns is [var n] ? int.Parse(n) : 3);
 if (args is ["next", var next]) return FullSpeed.Make(next);
-if (args is ["full", var wholly, var turns, .. var ofPass])
-    return FullSpeed.Run(wholly, int.Parse(turns), ofPass.Length > 0 ? int.Parse(ofPass[0]) : 640);
+if (args is ["full", var wholly, var fullSteps, .. var ofPass])
+    return FullSpeed.Run(wholly, int.Parse(fullSteps), ofPass.Length > 0 ? int.Parse(ofPass[0]) : 640);
 if (args is ["rows", var steps, var output]) return LoraSpeed.WriteRows(int.Parse(steps), output);
 if (args is ["nf4", var rounded]) return AdapterFiles.Round(rounded);
 if (args is ["fresh", var fresh]) return AdapterFiles.Fresh(fresh);
