@@ -4,6 +4,7 @@ using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Runs;
 using Polymath.Text;
+using Polymath.Text.Templates;
 using Polymath.Training;
 using Spectre.Console;
 
@@ -87,9 +88,12 @@ internal sealed class LabelSession(
         return [.. pairs];
     }
 
-    private static List<Side> Answers(LabelledModel by, IReadOnlyList<string> messages, SamplingSettings settings) =>
+    private static List<Side> Answers(LabelledModel by, List<string> messages, SamplingSettings settings) =>
     [
-        .. by.Text.Answer(messages, settings).Select(answer => new Side(by.Text.Tokenizer.Decode(answer.Tokens).Trim(), by.Name)),
+        .. by.Text.Each(
+            [.. messages.Select(message => by.Text.Contract.Encode([new Turn(message)], by.Text.Tokenizer))],
+            settings,
+            messages.Count).Select(answer => new Side(answer.Text.Trim(), by.Name)),
     ];
 
     // False where the person leaves.
@@ -101,14 +105,15 @@ internal sealed class LabelSession(
         while (true)
         {
             var key = Key();
-            if (key is 'q') return false;
+            if (key is 'q' && edited is null) return false;
             if (key is 'e')
             {
                 edited = Edited() ?? edited;
                 Console.WriteLine("And which of the two is better? " + Keys);
                 continue;
             }
-            if (VerdictOf(key) is not { } verdict)
+            // What a person wrote is kept, though he leaves without a vote.
+            if (key is not 'q' && VerdictOf(key) is null)
             {
                 Console.WriteLine(Keys);
                 continue;
@@ -117,7 +122,7 @@ internal sealed class LabelSession(
                 prompt.Message,
                 left.Answer,
                 right.Answer,
-                verdict,
+                VerdictOf(key) ?? Verdict.Skip,
                 edited,
                 prompt.Source,
                 model.Text.Contract.Template.System is { Length: > 0 } system ? system : null,
@@ -128,7 +133,7 @@ internal sealed class LabelSession(
                 clock.Elapsed.TotalSeconds,
                 TimeProvider.System.GetUtcNow()));
             given++;
-            return true;
+            return key is not 'q';
         }
     }
 

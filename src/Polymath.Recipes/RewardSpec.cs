@@ -231,13 +231,14 @@ public sealed record ProgramRewardSpec(
 /// <param name="Folder">The model's folder, or its address on a hub, in place of a stage.</param>
 /// <param name="Label">The label whose probability is the reward; needed where the head has several.</param>
 /// <param name="Steps">For a model that rewards each step, how the steps become one reward.</param>
-/// <param name="Separator">For such a model, what stands between the steps of an answer.</param>
+/// <param name="Separator">For such a model, what stands between the steps of an answer; what its stage has, or a line's end, when left
+/// out.</param>
 public sealed record ModelRewardSpec(
     [Means(Meaning.StageName)] string? Stage = null,
     [Means(Meaning.Folder)] string? Folder = null,
     string? Label = null,
     StepSum Steps = StepSum.Least,
-    string Separator = "\n") : RewardSpec;
+    string? Separator = null) : RewardSpec;
 
 /// <summary>
 /// What a language model says of an answer when it is asked: the words it may answer with have values, and the reward is their mean,

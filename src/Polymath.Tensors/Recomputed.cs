@@ -1,3 +1,4 @@
+using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Tensors;
@@ -51,7 +52,7 @@ public sealed class Recomputed : Fused
         SeedDevices();
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        return part(kept).MoveToOuterDisposeScope();
+        return FewRows.InTraining(() => part(kept)).MoveToOuterDisposeScope();
     }
 
     private void SeedDevices()

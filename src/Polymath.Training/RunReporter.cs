@@ -43,6 +43,12 @@ internal sealed class RunReporter(Materials materials, RunFolder folder)
         return report;
     }
 
+    // A term of a mix has a folder of its own in the stage's.
+    private static IEnumerable<(string Name, string Folder)> Folders(StageVisit visit, string place) =>
+        visit.Stage.Objective is MixSpec { Terms: var terms }
+            ? terms.Select(term => ($"{visit.Name}.{term.Name}", Path.Combine(place, term.Name)))
+            : [(visit.Name, place)];
+
     private Dictionary<string, bool> Better() =>
         materials.Recipe.Abilities?.ToDictionary(pair => pair.Key, pair => pair.Value.HigherIsBetter) ?? [];
 
@@ -65,7 +71,8 @@ internal sealed class RunReporter(Materials materials, RunFolder folder)
     private Dictionary<string, IReadOnlyList<RoundAnswers>>? Rounds()
     {
         var rounds = materials.Recipe.Visits()
-            .Select((visit, i) => (visit.Name, Rounds: RoundAnswers.Of(folder.Stage(i, visit.Name))))
+            .SelectMany((visit, i) => Folders(visit, folder.Stage(i, visit.Name)))
+            .Select(pair => (pair.Name, Rounds: RoundAnswers.Of(pair.Folder)))
             .Where(pair => pair.Rounds.Count > 0).ToDictionary(pair => pair.Name, pair => pair.Rounds);
         return rounds.Count == 0 ? null : rounds;
     }

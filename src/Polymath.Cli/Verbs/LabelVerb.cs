@@ -31,7 +31,7 @@ internal static class LabelVerb
         TokenGenerator.Check(model.Model);
         var settings = settle(model.Model);
         using var other = options.Other(parsed);
-        if (other is not null) TokenGenerator.Check(other.Model);
+        if (other is not null) TokenGenerator.Check(other.Text.Model);
         if (other is null && settings.Temperature == 0)
             throw new InputException("At temperature 0 a model gives the same answer twice. Give --temperature, or another model to "
                 + "compare with: --against FOLDER.");
@@ -39,7 +39,7 @@ internal static class LabelVerb
         using var store = VoteStore.Open(options.Votes(parsed));
         var session = new LabelSession(
             new LabelledModel(model, options.NameOf(parsed, opened.Place)),
-            other is null ? null : new LabelledModel(other, LabelOptions.Digest(parsed.GetValue(options.Against)!, null)),
+            other is null ? null : new LabelledModel(other.Text, LabelOptions.Digest(other.Place, OpenedModel.OwnAdapter(other.Place))),
             settings,
             store,
             options.Rater(parsed));
@@ -103,11 +103,11 @@ internal sealed class LabelOptions
         return IsRun(folder) ? Path.Combine(folder, DefaultFile) : DefaultFile;
     }
 
-    internal TextModel? Other(ParseResult parsed)
+    internal OpenedModel? Other(ParseResult parsed)
     {
         if (parsed.GetValue(Against) is not { } folder) return null;
         TorchRuntime.Load();
-        return TextModel.Open(Choice.Hubs.Model(parsed, folder));
+        return OpenedModel.Open(TextModel.Locate(Choice.Hubs.Model(parsed, folder)), adapter: null);
     }
 
     internal IReadOnlyList<LabelPrompt> Prompts(ParseResult parsed, string place)

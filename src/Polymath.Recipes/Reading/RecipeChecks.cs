@@ -19,6 +19,12 @@ internal sealed class RecipeChecks(Checks checks)
         Origins();
         Made();
         Heads();
+        RunStages();
+    }
+
+    /// <summary>Runs the checks of each stage by itself.</summary>
+    public void RunStages()
+    {
         foreach (var stage in checks.Stages)
             new StageChecks(checks, stage).Run();
         new FieldChecks(checks).Run();
@@ -193,17 +199,20 @@ internal sealed class RecipeChecks(Checks checks)
                 continue;
             if (visit.Stage.From is not null)
                 checks.Fault(
-                    $"{checks.PathOf(visit.Stage)}.from",
+                    $"{PathOf(visit)}.from",
                     $"'{before.Name}' leaves a model with {Head(before.Stage)}, and this stage needs {Head(visit.Stage)}",
                     "name the stage that it was made from");
             else
-                checks.Fault($"{checks.PathOf(visit.Stage)}.kind",
+                checks.Fault($"{PathOf(visit)}.kind",
                     $"'{visit.Name}' comes after '{before.Name}', which leaves a model with a head over labels in place of the one "
                         + "over words",
                     $"move '{before.Stage.Name}' behind it, or let '{before.Stage.Name}' ask by method: {{kind: prompt, template: \"... "
                         + "{mask}\", verbalizer: {...}}");
         }
     }
+
+    // A later round's stage is written where the first one's is.
+    private string PathOf(StageVisit visit) => checks.PathOf(checks.StageNamed(visit.Stage.Name)!);
 
     private static string Head(StageSpec stage) => stage switch
     {
@@ -236,18 +245,8 @@ internal sealed class RecipeChecks(Checks checks)
     {
         foreach (var (name, source) in checks.Recipe.Data ?? new Dictionary<string, DataSpec>())
         {
-            if (source is not SampledSpec { From: { } from } sampled || checks.StageNamed(from) is not { } sampler) continue;
-            var at = $"data.{name}.from";
-            if (!sampler.SamplesAnswers && sampler.Objective is not null)
-                checks.Fault(at, $"'{from}' samples no answers", "name an align stage with rollout");
-            var visits = checks.Recipe.Visits().ToList();
-            var first = visits.FindIndex(visit => visit.Stage.Name == from);
-            foreach (var reader in visits.Take(first + 1).Where(visit => visit.Stage.Sources.Any(read => RootOf(read) == name)))
-                checks.Fault(
-                    $"{checks.PathOf(checks.StageNamed(reader.Stage.Name)!)}.data",
-                    $"'{name}' is what '{from}' samples, and '{from}' does not come before this stage",
-                    $"put '{from}' before it, or read it in a later round: rounds: {{count: 2, changes: {{2: {{{reader.Stage.Name}: "
-                        + $"{{data: [{name}]}}}}}}}}");
+            if (source is not IMadeSource) continue;
+            Sampled(source as SampledSpec, name);
             foreach (var (ability, spec) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
                 if (checks.StageNamed(spec.StageName)?.Sources.Any(read => RootOf(read) == name) == true)
                     checks.Fault(
@@ -255,6 +254,27 @@ internal sealed class RecipeChecks(Checks checks)
                         $"its stage reads '{name}', which is not there before the first stage",
                         "name a stage that reads files");
         }
+    }
+
+    private void Sampled(SampledSpec? source, string name)
+    {
+        if (source is not { From: { } from } || checks.StageNamed(from) is null) return;
+        if (source is { Least: not null, What: SampledRows.Pairs })
+            checks.Fault($"data.{name}.least", "a pair is the best and the worst answer, whatever their scores", "leave it out");
+        var visits = checks.Recipe.Visits().ToList();
+        var first = visits.FindIndex(visit => visit.Stage.Name == from && visit.Stage.SamplesAnswers);
+        if (first < 0)
+        {
+            if (visits.All(visit => visit.Stage.Objective is not null))
+                checks.Fault($"data.{name}.from", $"'{from}' samples no answers", "name an align stage with rollout");
+            return;
+        }
+        foreach (var reader in visits.Take(first + 1).Where(visit => visit.Stage.Sources.Any(read => RootOf(read) == name)))
+            checks.Fault(
+                $"{PathOf(reader)}.data",
+                $"'{name}' is what '{from}' samples, and '{from}' does not come before this stage",
+                $"put '{from}' before it, or read it in a later round: rounds: {{count: 2, changes: {{2: {{{reader.Stage.Name}: "
+                    + $"{{data: [{name}]}}}}}}}}");
     }
 
     private string RootOf(string source)

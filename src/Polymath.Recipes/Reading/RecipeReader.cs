@@ -113,23 +113,38 @@ public static class RecipeReader
         return (overrides ?? []).Aggregate(root, setter.Apply);
     }
 
+    // What one stage needs of another is checked over all rounds; the settings of a stage, in each round that changes them.
     private static Recipe? Bind(Node root, string baseFolder, FaultList faults)
     {
-        var recipe = BindRound(root, baseFolder, faults);
-        return recipe is null || faults.Any
-            ? recipe
-            : new RoundReader(faults).Read((MappingNode)root, recipe, (node, found) => BindRound(node, baseFolder, found));
+        var binder = new Binder(faults);
+        if (Bound(root, baseFolder, binder, faults) is not { } recipe)
+            return null;
+        if (!faults.Any)
+            recipe = new RoundReader(faults).Read((MappingNode)root, recipe, (node, found) => BindRound(node, baseFolder, found));
+        new RecipeChecks(new Checks(recipe, binder, faults, baseFolder)).Run();
+        return recipe;
     }
 
     private static Recipe? BindRound(Node root, string baseFolder, FaultList faults)
     {
         var binder = new Binder(faults);
+        if (Bound(root, baseFolder, binder, faults) is not { } recipe)
+            return null;
+        new RecipeChecks(new Checks(recipe, binder, faults, baseFolder)).RunStages();
+        return recipe;
+    }
+
+    private static Recipe? Bound(
+        Node root,
+        string baseFolder,
+        Binder binder,
+        FaultList faults)
+    {
         if (root is not MappingNode mapping || binder.Bind(root, typeof(Recipe), "") is not Recipe recipe)
             return null;
         var meanings = new MeaningChecks(mapping, baseFolder, faults);
         foreach (var mention in binder.Mentions)
             meanings.Check(mention);
-        new RecipeChecks(new Checks(recipe, binder, faults, baseFolder)).Run();
         return recipe;
     }
 

@@ -73,6 +73,11 @@ internal sealed class RoundReader(FaultList faults)
                 return null;
             }
             if (entry.Value is not MappingNode change) return null;
+            if (change.Find("name") is { } renamed)
+            {
+                faults.Add($"{at}.{entry.Key}.name", renamed.Place, "a stage keeps its name in all rounds", "leave it out");
+                return null;
+            }
             var old = (MappingNode)items[index];
             items[index] = change.Text("kind") is { } kind && kind != old.Text("kind")
                 ? change.With(old.Find("name")!)

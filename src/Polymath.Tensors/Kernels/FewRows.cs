@@ -19,11 +19,34 @@ internal static unsafe class FewRows
     /// <summary>The most rows for which four bits are decoded on the way, and for which a core without 512 bits is faster.</summary>
     internal const int Fewest = 8;
 
+    // Whether this thread computes a part of a training step without recording it.
+    [ThreadStatic]
+    private static bool trains;
+
     /// <summary>
     /// Above this many rows libtorch's product is faster: with 512 bits where it has packed the weight for so many rows that this costs
     /// nothing.
     /// </summary>
     internal static int Most => RowTiles.Fits ? 256 : Fewest;
+
+    // A training step seldom has so few rows; its sums must be the same with and without gradient checkpointing.
+    private static int Limit => trains || is_grad_enabled() ? Fewest : Most;
+
+    /// <summary>Computes a part of a training step without recording it: with the products of one that is recorded.</summary>
+    /// <param name="part">The part.</param>
+    internal static Tensor InTraining(Func<Tensor> part)
+    {
+        var before = trains;
+        trains = true;
+        try
+        {
+            return part();
+        }
+        finally
+        {
+            trains = before;
+        }
+    }
 
     // The least part of a weight for which starting a thread is worthwhile.
     private const int GrainElements = 4096;
@@ -32,7 +55,7 @@ internal static unsafe class FewRows
     /// <param name="x">[n, in].</param>
     /// <param name="weight">W [out, in].</param>
     internal static bool Takes(Tensor x, Tensor weight) =>
-        x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= Most && FastPath.Takes(x)
+        x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= Limit && FastPath.Takes(x)
         && weight.dtype is ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16
         && weight.device_type == DeviceType.CPU
         && weight.is_contiguous()
@@ -44,7 +67,7 @@ internal static unsafe class FewRows
         ? x.Dimensions == 2 && x.size(0) > 0 && x.size(0) <= MostOf(few) && FastPath.Takes(x) && few.TakesFewRows
         : Takes(x, map.Weight!);
 
-    private static int MostOf(QuantizedMatrix few) => few is Nf4Matrix ? Fewest : Most;
+    private static int MostOf(QuantizedMatrix few) => few is Nf4Matrix ? Fewest : Limit;
 
     /// <summary>Whether no gradient is recorded.</summary>
     internal static bool NeedsNoGradient(Tensor x, BlockMap map) =>

@@ -318,6 +318,8 @@ public sealed class Corpora(
     {
         var source = Rows(spec.View).ToList();
         reports[name] = reports[spec.View];
+        if (source.Count == 0 && IsMade(spec.View))
+            return [];
         var log = new List<string> { $"'{spec.View}' holds {source.Count} rows" };
         bool Knows(string field) => source.Count > 0 && source[0].Fields.ContainsKey(field);
         var rows = new RowFilter(spec.Where, name).Apply(source, row => row.Fields, Knows, log);

@@ -22,6 +22,9 @@ public sealed class StepLabels : Objective
     public override IReadOnlyList<string> Figures { get; } = ["accuracy", "right steps"];
 
     /// <inheritdoc/>
+    public override double CountOf(Item item) => ((StepItem)item).Steps.Count;
+
+    /// <inheritdoc/>
     public override Score Evaluate(
         LanguageModel model,
         Batch batch,

@@ -39,10 +39,13 @@ public sealed class RewardSet(Materials materials) : IDisposable
         return reward;
     }
 
-    private static Reward Of(TextModel model, string name, ModelRewardSpec spec) =>
+    private Reward Of(TextModel model, string name, ModelRewardSpec spec) =>
         model.Model.Labels is { Task: LabelTask.Tag, Labels: 2 }
-            ? new StepReward(model, spec.Separator, spec.Steps)
+            ? new StepReward(model, spec.Separator ?? Trained(spec)?.Separator ?? "\n", spec.Steps)
             : new ModelReward(model, name, spec.Label);
+
+    private StepLabelsSpec? Trained(ModelRewardSpec spec) =>
+        (materials.Recipe.Stages.FirstOrDefault(stage => stage.Name == spec.Stage)?.Objective as RewardModelSpec)?.Process;
 
     private RewardSpec Spec(string name) => materials.Recipe.Rewards![name];
 

@@ -21,6 +21,13 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
     {
         foreach (var name in visit.Stage.Sources.Select(RootOf).Distinct())
         {
+            var file = Path.Combine(folder.File("sources"), $"{name}-{visit.Name}.jsonl");
+            // A stage that goes on learns what it began with, though people may have voted since.
+            if (materials.Recipe.Data[name] is IMadeSource && File.Exists(file) && HasBegun(visit))
+            {
+                materials.Corpora.Give(name, file);
+                continue;
+            }
             IReadOnlyList<IReadOnlyDictionary<string, object>>? rows = materials.Recipe.Data[name] switch
             {
                 SampledSpec sampled => Of(visit, name, sampled),
@@ -30,11 +37,16 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
             if (rows is null) continue;
             if (rows.Count == 0)
                 throw new RunFailedException($"{visit.Name}: data '{name}' has no rows: {Reason(materials.Recipe.Data[name])}");
-            var file = Path.Combine(folder.File("sources"), $"{name}-{visit.Name}.jsonl");
             Directory.CreateDirectory(Path.GetDirectoryName(file)!);
             AtomicFile.WriteText(file, string.Concat(rows.Select(row => JsonSerializer.Serialize(row, JsonLayout.RecordLine) + "\n")));
             materials.Corpora.Give(name, file);
         }
+    }
+
+    private bool HasBegun(StageVisit visit)
+    {
+        var saves = Path.Combine(graph.PlaceOf(visit), "checkpoints");
+        return Directory.Exists(saves) && Directory.EnumerateDirectories(saves).Any();
     }
 
     private string RootOf(string source)
@@ -56,7 +68,7 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
     {
         var visits = materials.Recipe.Visits().ToList();
         var now = visits.FindIndex(other => other.Name == visit.Name);
-        var last = visits.FindLastIndex(now, other => other.Stage.Name == spec.From);
+        var last = visits.Take(now).ToList().FindLastIndex(other => other.Stage.Name == spec.From && other.Stage.SamplesAnswers);
         if (last < 0)
             throw new RunFailedException($"{visit.Name}: data '{name}' is what {spec.From} samples, and {spec.From} was not trained "
                 + "before.");
@@ -68,25 +80,26 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
         ];
     }
 
+    // What was cut off by its length is never learned as a good answer: its row would end where it was cut.
     private static IEnumerable<IReadOnlyDictionary<string, object>> Rows(SampledSpec spec, List<SampledAnswer> group)
     {
-        if (group.Count == 0) yield break;
-        SampledAnswer best = group.MaxBy(answer => answer.Score)!, worst = group.MinBy(answer => answer.Score)!;
+        var best = group.Where(answer => answer.Ended).MaxBy(answer => answer.Score);
+        var worst = group.MinBy(answer => answer.Score);
         switch (spec.What)
         {
-            case SampledRows.Pairs when best.Score > worst.Score:
-                yield return VoteRows.Pair(best.Prompt, best.Answer, worst.Answer);
+            case SampledRows.Pairs when best?.Score > worst?.Score:
+                yield return VoteRows.Pair(best!.Prompt, best.Answer, worst!.Answer);
                 break;
-            case SampledRows.Best when spec.Least is null || best.Score >= spec.Least:
+            case SampledRows.Best when best is not null && (spec.Least is null || best.Score >= spec.Least):
                 yield return VoteRows.Answer(best.Prompt, best.Answer);
                 break;
-            case SampledRows.Judged:
+            case SampledRows.Judged when group.Count > 0:
                 var mean = group.Average(answer => answer.Score!.Value);
                 foreach (var answer in group)
                     yield return VoteRows.Judged(
                         answer.Prompt,
                         answer.Answer,
-                        spec.Least is { } least ? answer.Score >= least : answer.Score > mean);
+                        answer.Ended && (spec.Least is { } least ? answer.Score >= least : answer.Score > mean));
                 break;
         }
     }

@@ -43,6 +43,11 @@ public static class OpenCheck
     private static void Open(StageVisit visit, Materials materials, string folder, RunObserver observer)
     {
         var stage = visit.Stage;
+        if (stage.Sources.Where(materials.Corpora.IsMade).ToList() is { Count: > 0 } made)
+        {
+            observer.Note($"{visit.Name}: the rows of {string.Join(", ", made)} are made when the stage begins, so it is not opened");
+            return;
+        }
         using var model = materials.NewModel(stage);
         using var method = Attach(
             visit,

@@ -44,6 +44,7 @@ public sealed class RoundsTests
     [InlineData("{2: {wriet: {steps: 2}}}", "no stage 'wriet' is repeated", "did you mean 'write'")]
     [InlineData("{2: {write: {stepps: 2}}}", "in round 2, unknown key 'stepps'", "'steps' is there already")]
     [InlineData("{2: {write: {optimizer: {rate: -1}}}}", "in round 2, -1 is less than 0", "a number from 0 to 100")]
+    [InlineData("{2: {write: {name: other, steps: 2}}}", "a stage keeps its name in all rounds", "leave it out")]
     [InlineData("{2: {write: [1]}}", "a list of 1 stands where a mapping of keys is expected", "write {KEY: VALUE}")]
     public void A_change_that_cannot_be_is_one_fault(string changes, string problem, string hint)
     {
@@ -69,7 +70,7 @@ public sealed class RoundsTests
         .With("stages", "[{name: write, kind: finetune, prompt: \"say {name}\", answer: \"{text}\", data: lines, steps: 8, "
             + "optimizer: {rate: 1e-2}, batch: {tokens: 300}},"
             + "{name: please, kind: align, prompt: \"say {name}\", data: lines, rewards: {plain: 1}, steps: 4, "
-            + "rollout: {rounds: 2, prompts: 12, answers: 6, maxNewTokens: 8}, optimizer: {rate: 1e-3}, batch: {tokens: 256}},"
+            + "rollout: {rounds: 2, prompts: 12, answers: 6, maxNewTokens: 24}, optimizer: {rate: 1e-3}, batch: {tokens: 256}},"
             + $"{stage}]"));
 
     [Theory]
@@ -89,8 +90,9 @@ public sealed class RoundsTests
         Assert.All(rows, row => Assert.Contains(answers, answer => answer["answer"]!.ToString() == row[column]!.ToString()));
         if (column == "chosen")
             Assert.All(rows, row => Assert.True(Score(answers, row, "chosen") > Score(answers, row, "rejected")));
-        if (column == "completion")
-            Assert.Equal(answers.Count, rows.Count);
+        if (column == "completion") Assert.Equal(answers.Count, rows.Count);
+        else Assert.All(rows, row => Assert.Contains(answers, answer =>
+            answer["answer"]!.ToString() == row[column]!.ToString() && answer["ended"]!.GetValue<bool>()));
         Assert.Equal(0, recipe.Run("parts", "--stop-after-step", "13").Code);
         Assert.Equal(0, recipe.Run("parts").Code);
         Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
@@ -99,6 +101,25 @@ public sealed class RoundsTests
     private static double Score(List<JsonNode> answers, JsonNode row, string side) => answers
         .Where(answer => answer["prompt"]!.ToString() == row["prompt"]!.ToString() && answer["answer"]!.ToString() == row[side]!.ToString())
         .Max(answer => answer["score"]!.GetValue<double>());
+
+    [Fact]
+    public void A_later_round_learns_what_the_round_before_it_sampled()
+    {
+        using var recipe = new TinyRecipe(tiny => tiny.Without("abilities")
+            .With("data.sampled", "{from: please, what: best}")
+            .With("rounds", "{count: 2, changes: {2: {write: {data: sampled, prompt: null, answer: null, steps: 2, "
+                + "optimizer: {rate: 1e-3}, "
+                + "batch: {rows: 4}}}}}")
+            .With("stages", "[{name: write, kind: finetune, prompt: \"say {name}\", answer: \"{text}\", data: lines, steps: 8, "
+                + "optimizer: {rate: 1e-2}, batch: {tokens: 300}},"
+                + "{name: please, kind: align, prompt: \"say {name}\", data: lines, rewards: {plain: 1}, steps: 2, "
+                + "rollout: {prompts: 12, answers: 6, maxNewTokens: 24}, optimizer: {rate: 1e-3}, batch: {tokens: 256}}]"));
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        Assert.NotEmpty(File.ReadLines(recipe.At("run", "sources", "sampled-write.2.jsonl")));
+        var open = CliProgram.Run(recipe.Path, "check", "tiny.yaml", "--open");
+        Assert.True(open.Code == 0, open.All);
+    }
 
     [Fact]
     public void A_source_is_refused_that_is_not_there_yet()

@@ -55,7 +55,8 @@ public sealed class StageChoiceTests : IDisposable
         string stage = recipe.At("run", "stages", "03-tell"), adapter = Path.Combine(stage, "adapter");
         double Kept(string stage) =>
             (double)JsonNode.Parse(File.ReadAllText(recipe.At("run", "stages", stage, "report.json")))!["abilities"]!["reading"]!;
-        Assert.Equal(Kept("03-tell"), (double)Measured("--stage", "tell")["reading"]!, 1e-6);
+        // Four bits are widened by another product where many rows are read than where few are: a few units of the last place.
+        Assert.Equal(1, (double)Measured("--stage", "tell")["reading"]! / Kept("03-tell"), 2e-6);
         Assert.NotEqual(recipe.Hash(recipe.At("run", "stages", "02-write", "model")), recipe.Hash(Path.Combine(stage, "model")));
         // The adapter fits the model of the stage before, in the precision of its training, and the stage's own model, which is its base.
         Assert.Equal(

@@ -32,7 +32,7 @@ public sealed class VerbTests(FinishedRun finished)
         Assert.Equal(
             [
                 "name", "recipe", "seed", "unigramPerplexity", "majorityAccuracy", "baselines", "stages", "abilities", "samples",
-                "environment", "next",
+                "environment", "next", "rounds",
             ],
             JsonNode.Parse(text)!.AsObject().Select(pair => pair.Key));
         var report = RunReport.Parse(text);
