@@ -161,13 +161,13 @@ public enum TpoLoss
 /// </summary>
 /// <param name="Loss">The loss of pairs.</param>
 /// <param name="Beta">β.</param>
-/// <param name="Gamma">γ of <c>tpoL</c>.</param>
+/// <param name="Gamma">γ of <c>tpoL</c>; 0.5 when left out.</param>
 /// <param name="Alpha">The weight of the third answer's negative log-likelihood.</param>
 /// <param name="LabelSmoothing">The probability that a pair is ranked wrongly.</param>
 public sealed record TpoSpec(
     TpoLoss Loss = TpoLoss.Sigmoid,
     [Bounds(1e-6, 1000)] double Beta = 0.01,
-    [Bounds(0, 1000)] double Gamma = 0.5,
+    [Bounds(0, 1000)] double? Gamma = null,
     [Bounds(0, 1000)] double Alpha = 1,
     [Bounds(0, 0.5)] double LabelSmoothing = 0) : AlignBy
 {

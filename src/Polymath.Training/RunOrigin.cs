@@ -162,7 +162,7 @@ internal sealed class RunOrigin
     {
         if (part.Objective is not AlignSpec align) return [];
         var own = (align.Loss as DistillSpec)?.Teacher ?? (align.Loss as PpoSpec)?.Critic;
-        var judges = (align.Rewards?.Keys ?? []).Select(name => rewards?.GetValueOrDefault(name) switch
+        var judges = (align.Rewards?.Keys ?? []).Concat(align.Probes ?? []).Select(name => rewards?.GetValueOrDefault(name) switch
         {
             ModelRewardSpec model => model.Stage ?? model.Folder,
             JudgeRewardSpec judge => judge.Stage ?? judge.Folder,

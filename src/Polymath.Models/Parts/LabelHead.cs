@@ -45,7 +45,6 @@ public enum LabelPlace
 public sealed class LabelHead
 {
     private readonly IReadOnlyList<(Projection Map, Activation? After)> steps;
-    private readonly LabelPlace place;
     private readonly Func<Tensor, Tensor>? beneath;
 
     private LabelHead(
@@ -56,7 +55,7 @@ public sealed class LabelHead
         string? module,
         Func<Tensor, Tensor>? beneath)
     {
-        (Task, Names, this.place, this.steps, this.beneath) = (task, labels, place, steps, beneath);
+        (Task, Names, Place, this.steps, this.beneath) = (task, labels, place, steps, beneath);
         // ALBERT's pooler is a part of its base model.
         static string ModuleOf(string name) => name.StartsWith("albert.", StringComparison.Ordinal) ? name : name.Split('.')[0];
         Modules = [.. steps.Select(step => ModuleOf(step.Map.Name)).Concat(module is null ? [] : [module]).Distinct()];
@@ -64,6 +63,9 @@ public sealed class LabelHead
 
     /// <summary>Its task.</summary>
     public LabelTask Task { get; }
+
+    /// <summary>What of a row a head over rows reads.</summary>
+    public LabelPlace Place { get; }
 
     /// <summary>The number of labels.</summary>
     public int Labels => Names.Count;
@@ -251,19 +253,19 @@ public sealed class LabelHead
     }
 
     /// <summary>Whether a row's scores come from its last state alone.</summary>
-    internal bool ReadsLastState => Task != LabelTask.Tag && place == LabelPlace.Last;
+    internal bool ReadsLastState => Task != LabelTask.Tag && Place == LabelPlace.Last;
 
     private Tensor Rows(Tensor hidden, Batch batch)
     {
-        if (place is LabelPlace.Mean or LabelPlace.Max)
+        if (Place is LabelPlace.Mean or LabelPlace.Max)
             return stack([.. Enumerable.Range(0, batch.Rows).Select(row =>
             {
                 var first = batch.Offsets[row] + (batch.Prompt?.Length ?? 0);
                 var own = hidden.narrow(0, first, batch.Offsets[row + 1] - first);
-                return place == LabelPlace.Mean ? own.mean([0]) : own.amax([0]);
+                return Place == LabelPlace.Mean ? own.mean([0]) : own.amax([0]);
             })]);
-        var places = place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces();
-        return hidden.index_select(0, places.to(hidden.device));
+        var at = Place == LabelPlace.First ? batch.FirstPlaces() : batch.LastPlaces();
+        return hidden.index_select(0, at.to(hidden.device));
     }
 
     /// <summary>

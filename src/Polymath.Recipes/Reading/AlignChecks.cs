@@ -14,6 +14,8 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
             Ranked(align);
         if (align.By is DpoSpec dpo && checks.Sound(At("by")))
             Pairs(dpo);
+        if (align.By is TpoSpec tpo && checks.Sound(At("by")))
+            Triples(tpo);
         if (align.By is GrpoSpec grpo && checks.Sound(At("by")))
             Groups(grpo);
         if (align.By is DistillSpec distill && checks.Sound(At("by.teacher"))) Model(distill.Teacher, At("by.teacher"));
@@ -90,6 +92,17 @@ internal sealed class AlignChecks(Checks checks, StageSpec stage, string path)
                 at,
                 $"there is no stage and no folder '{named}'",
                 Nearest.Hint(named, [.. checks.Stages.Select(other => other.Name)], "stages"));
+    }
+
+    private void Triples(TpoSpec tpo)
+    {
+        if (tpo.LabelSmoothing > 0 && tpo.Loss is (TpoLoss.Hinge or TpoLoss.Ipo))
+            checks.Fault(
+                At("by.labelSmoothing"),
+                $"the loss {tpo.Loss} has no label smoothing",
+                "leave it out, or write loss: sigmoid");
+        if (tpo.Gamma is { } && tpo.Loss != TpoLoss.TpoL)
+            checks.Fault(At("by.gamma"), $"the loss {tpo.Loss} has no margin", "leave it out, or write loss: tpoL");
     }
 
     private void Pairs(DpoSpec dpo)

@@ -10,6 +10,8 @@ internal sealed class PartChecks(Checks checks, StageSpec stage, string path)
     public void Run()
     {
         new AlignChecks(checks, stage, path).Run();
+        if (stage.Objective is RewardModelSpec { Process: not null, Centering: > 0 } && checks.Sound(At("centering")))
+            checks.Fault(At("centering"), "steps are right or wrong, and have no scores to centre", "leave it out");
         Batches();
         Mixed();
     }

@@ -245,8 +245,9 @@ internal sealed class RecipeChecks(Checks checks)
     {
         foreach (var (name, source) in checks.Recipe.Data ?? new Dictionary<string, DataSpec>())
         {
-            if (source is not IMadeSource) continue;
+            if (source is not IMadeSource made) continue;
             Sampled(source as SampledSpec, name);
+            Shaped(made, name);
             foreach (var (ability, spec) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
                 if (checks.StageNamed(spec.StageName)?.Sources.Any(read => RootOf(read) == name) == true)
                     checks.Fault(
@@ -254,6 +255,26 @@ internal sealed class RecipeChecks(Checks checks)
                         $"its stage reads '{name}', which is not there before the first stage",
                         "name a stage that reads files");
         }
+    }
+
+    // What the rows are is known before they are made.
+    private void Shaped(IMadeSource source, string name)
+    {
+        foreach (var visit in checks.Recipe.Visits())
+            foreach (var part in visit.Stage.Parts().Where(part => part.Sources.Any(read => RootOf(read) == name)))
+            {
+                var (needed, said) = part switch
+                {
+                    { ReadsPairs: true } => (DataShape.Preference, "pairs"),
+                    { ReadsJudged: true } => (DataShape.Kto, "judged"),
+                    _ => (source.Shape, ""),
+                };
+                if (needed != source.Shape && part.Objective is not RewardModelSpec { Process: not null })
+                    checks.Fault(
+                        $"data.{name}.what",
+                        $"'{visit.Name}' learns from other rows than these",
+                        $"write what: {said}, or change the stage");
+            }
     }
 
     private void Sampled(SampledSpec? source, string name)

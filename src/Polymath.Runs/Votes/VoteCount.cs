@@ -120,13 +120,13 @@ public static class VoteCount
         int left = votes.Count(vote => vote.Verdict == Verdict.Left), all = left + votes.Count(vote => vote.Verdict == Verdict.Right);
         if (all == 0) return new SideBias(0, double.NaN, double.NaN);
         // log C(n, k) − n log 2, added up from the tail.
-        double Log(int k) => LogFactorial(all) - LogFactorial(k) - LogFactorial(all - k) - all * Math.Log(2);
+        var factorials = new double[all + 1];
+        for (var n = 1; n <= all; n++) factorials[n] = factorials[n - 1] + Math.Log(n);
+        double Log(int k) => factorials[all] - factorials[k] - factorials[all - k] - (all * Math.Log(2));
         var least = Log(left) + 1e-9;
         var probability = Enumerable.Range(0, all + 1).Select(Log).Where(log => log <= least).Sum(Math.Exp);
         return new SideBias(all, left / (double)all, Math.Min(1, probability));
     }
-
-    private static double LogFactorial(int n) => Enumerable.Range(1, n).Sum(i => Math.Log(i));
 }
 
 /// <summary>How far two people agree.</summary>

@@ -13,6 +13,9 @@ internal static class AlignLoss
     // TRL's cap of CISPO's weights.
     private const double UsualCap = 5;
 
+    // TRL's margin of TPO-L.
+    private const double UsualMargin = 0.5;
+
     /// <summary>The objective.</summary>
     /// <param name="align">The stage's settings.</param>
     internal static Objective Of(AlignSpec align) => align.Loss switch
@@ -128,7 +131,7 @@ internal static class AlignLoss
     {
         TpoLoss.Hinge => new HingeLoss(tpo.Beta),
         TpoLoss.Ipo => new IdentityLoss(tpo.Beta),
-        TpoLoss.TpoL => new SimPoLoss(tpo.Beta, tpo.Gamma, Smoothing: tpo.LabelSmoothing),
+        TpoLoss.TpoL => new SimPoLoss(tpo.Beta, tpo.Gamma ?? UsualMargin, Smoothing: tpo.LabelSmoothing),
         _ => new SigmoidLoss(tpo.Beta, tpo.LabelSmoothing),
     };
 

@@ -17,8 +17,8 @@ internal static class RolloutFiles
 
     /// <summary>A round's answers.</summary>
     /// <param name="file">Its file.</param>
-    internal static List<SampledAnswer> Read(FileInfo file) =>
-        [.. File.ReadLines(file.FullName).Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)];
+    internal static List<SampledAnswer> ReadRound(string file) =>
+        [.. File.ReadLines(file).Select(line => JsonSerializer.Deserialize<SampledAnswer>(line, JsonLayout.RecordLine)!)];
 
     /// <summary>Writes a round.</summary>
     /// <param name="file">Its file.</param>
@@ -28,13 +28,13 @@ internal static class RolloutFiles
 
     /// <summary>All answers of a stage, with their rounds, from 1, in order.</summary>
     /// <param name="folder">The folder; one that is missing has none.</param>
-    internal static IEnumerable<(int Round, SampledAnswer Answer)> Read(string folder)
+    internal static IEnumerable<(int Round, SampledAnswer Answer)> ReadAll(string folder)
     {
         if (!Directory.Exists(folder)) yield break;
         foreach (var file in Directory.GetFiles(folder, "round-*.jsonl").Order(StringComparer.Ordinal))
         {
             var round = int.Parse(Path.GetFileNameWithoutExtension(file)["round-".Length..], CultureInfo.InvariantCulture);
-            foreach (var answer in Read(new FileInfo(file))) yield return (round, answer);
+            foreach (var answer in ReadRound(file)) yield return (round, answer);
         }
     }
 }

@@ -34,6 +34,8 @@ public sealed class RolloutItems(
     string folder,
     Action<int, string, double, double?> told) : ItemSource
 {
+    private const string Length = "answer tokens";
+
     private readonly RolloutSampler sampler = new(
         model,
         prompts,
@@ -43,8 +45,6 @@ public sealed class RolloutItems(
         stage);
 
     private IReadOnlyList<Item> items = [];
-    private const string Length = "answer tokens";
-
     private int round = -1, followed;
     private double? speed;
     private long asked;
@@ -91,12 +91,12 @@ public sealed class RolloutItems(
         speed = null;
         for (; followed < due; followed++)
         {
-            var before = RolloutFiles.Read(new FileInfo(RolloutFiles.Of(folder, followed)));
+            var before = RolloutFiles.ReadRound(RolloutFiles.Of(folder, followed));
             asked += before.Select(answer => answer.Group).Distinct().Count();
             estimator.Follow(before);
         }
         var file = RolloutFiles.Of(folder, due);
-        if (File.Exists(file)) return RolloutFiles.Read(new FileInfo(file));
+        if (File.Exists(file)) return RolloutFiles.ReadRound(file);
         var clock = Stopwatch.StartNew();
         var answers = Sample(due, cancellation);
         speed = Math.Round(answers.Sum(answer => answer.AnswerIds.Length) / clock.Elapsed.TotalSeconds, 1);
@@ -129,8 +129,9 @@ public sealed class RolloutItems(
     private void Tell(int due, List<SampledAnswer> answers)
     {
         foreach (var (name, value) in Figures(answers)) told(due + 1, name, value, name == Length ? speed : null);
-        if (due == 0 || !File.Exists(RolloutFiles.Of(folder, 0))) return;
-        foreach (var warning in RewardWatch.Warnings(RolloutFiles.Read(new FileInfo(RolloutFiles.Of(folder, 0))), answers, judge.Probes))
+        var first = RolloutFiles.Of(folder, 0);
+        if (due == 0 || !File.Exists(first)) return;
+        foreach (var warning in RewardWatch.Warnings(RolloutFiles.ReadRound(first), answers, judge.Probes))
             Note($"round {due + 1}: {warning}");
     }
 

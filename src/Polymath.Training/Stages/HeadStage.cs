@@ -26,6 +26,13 @@ internal static class HeadStage
                     seed,
                     place: PlaceOf(stage));
         var model = ModelFolder.Open(folder);
+        if (PlaceOf(stage) is { } asked && model.Labels!.Place != asked)
+        {
+            using (model)
+                throw new InputException($"Stage {stage.Name}: the model in {folder} has a head already, which reads "
+                    + $"{model.Labels!.Place.ToString().ToLowerInvariant()} of a row, and 'pooling' asks for another. Leave it out, or "
+                    + "name the language model that it was made from.");
+        }
         if (stage.Objective is not RewardModelSpec reward
             || (model.Labels!.Task == TaskOf(reward) && model.Labels.Labels == NamesOf(reward).Count))
             return model;

@@ -72,7 +72,7 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
         if (last < 0)
             throw new RunFailedException($"{visit.Name}: data '{name}' is what {spec.From} samples, and {spec.From} was not trained "
                 + "before.");
-        var answers = RolloutFiles.Read(Path.Combine(graph.PlaceOf(visits[last]), RolloutFiles.Folder));
+        var answers = RolloutFiles.ReadAll(Path.Combine(graph.PlaceOf(visits[last]), RolloutFiles.Folder));
         return
         [
             .. answers.GroupBy(answer => (answer.Round, answer.Answer.Group)).SelectMany(group => Rows(

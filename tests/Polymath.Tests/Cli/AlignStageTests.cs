@@ -100,6 +100,17 @@ public sealed class AlignStageTests
         Assert.Contains("has no third answer in the column 'reference'", refused.Error);
     }
 
+    [Theory]
+    [InlineData("{kind: tpo, gamma: 1}", "the loss Sigmoid has no margin")]
+    [InlineData("{kind: tpo, loss: ipo, labelSmoothing: 0.1}", "the loss Ipo has no label smoothing")]
+    public void A_setting_of_another_loss_is_refused(string by, string part)
+    {
+        using var recipe = Ranked(by);
+        var refused = CliProgram.Run(recipe.Path, "check", "tiny.yaml");
+        Assert.Equal(2, refused.Code);
+        Assert.Contains(part, refused.Error);
+    }
+
     [Fact]
     public void What_is_not_learned_probes_the_answers_and_the_page_shows_the_rounds()
     {

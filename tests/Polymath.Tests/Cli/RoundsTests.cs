@@ -102,6 +102,19 @@ public sealed class RoundsTests
         .Where(answer => answer["prompt"]!.ToString() == row["prompt"]!.ToString() && answer["answer"]!.ToString() == row[side]!.ToString())
         .Max(answer => answer["score"]!.GetValue<double>());
 
+    [Theory]
+    [InlineData("{from: please, what: judged}", "{kind: dpo}", "data.sampled.what")]
+    [InlineData("{from: please, what: best}", "{kind: kto}", "data.sampled.what")]
+    [InlineData("{from: please, what: pairs, least: 0.5}", "{kind: dpo}", "data.sampled.least")]
+    [InlineData("{from: write, what: pairs}", "{kind: dpo}", "data.sampled.from")]
+    public void Rows_that_a_stage_cannot_learn_are_refused_before_they_are_made(string source, string by, string path)
+    {
+        using var recipe = Learned(
+            "what: pairs", $"{{name: after, kind: align, by: {by}, data: sampled, steps: 3, optimizer: {{rate: 1e-3}}}}");
+        var faults = RecipeReader.Read(recipe.At("tiny.yaml"), overrides: [$"data.sampled={source}"]).Faults;
+        Assert.Equal(path, Assert.Single(faults).Path);
+    }
+
     [Fact]
     public void A_later_round_learns_what_the_round_before_it_sampled()
     {
