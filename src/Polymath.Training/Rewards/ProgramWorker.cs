@@ -14,8 +14,11 @@ internal sealed class ProgramWorker(IReadOnlyList<string> command, string folder
 {
     private static readonly UTF8Encoding encoding = new(encoderShouldEmitUTF8Identifier: false);
 
+    private static readonly TimeSpan patienceAtTheEnd = TimeSpan.FromSeconds(5);
+
     private Process? process;
     private volatile string complaint = "";
+    private TaskCompletionSource allHeard = new();
 
     /// <summary>Asks for the answer to a line.</summary>
     /// <param name="line">The line.</param>
@@ -48,8 +51,10 @@ internal sealed class ProgramWorker(IReadOnlyList<string> command, string folder
 
     private string Ended()
     {
-        process!.WaitForExit(1000);
+        process!.WaitForExit(patienceAtTheEnd);
         var code = process.HasExited ? $"ended with exit code {process.ExitCode}" : "closed its output";
+        // Its last words come on another thread, maybe after its end. A child that it left may keep the pipe open, so the wait is limited.
+        allHeard.Task.Wait(patienceAtTheEnd);
         End();
         return complaint.Length == 0 ? code : $"{code}: {complaint}";
     }
@@ -73,9 +78,12 @@ internal sealed class ProgramWorker(IReadOnlyList<string> command, string folder
         try
         {
             var started = Process.Start(start)!;
+            complaint = "";
+            var heard = allHeard = new();
             started.ErrorDataReceived += (_, line) =>
             {
-                if (!string.IsNullOrWhiteSpace(line.Data)) complaint = line.Data.Trim();
+                if (line.Data is null) heard.TrySetResult();
+                else if (!string.IsNullOrWhiteSpace(line.Data)) complaint = line.Data.Trim();
             };
             started.BeginErrorReadLine();
             return started;
@@ -93,7 +101,7 @@ internal sealed class ProgramWorker(IReadOnlyList<string> command, string folder
         try
         {
             if (!process.HasExited) process.Kill(entireProcessTree: true);
-            process.WaitForExit(1000);
+            process.WaitForExit(patienceAtTheEnd);
         }
         catch (Exception e) when (e is InvalidOperationException or Win32Exception)
         {
