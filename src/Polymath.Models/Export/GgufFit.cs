@@ -58,7 +58,7 @@ internal static class GgufFit
         {
             "gpt2" => ("activation_function", "gelu_new"),
             "gpt_neox" => ("hidden_act", "gelu"),
-            "gemma2" or "gemma3_text" => ("hidden_activation", "gelu_pytorch_tanh"),
+            "gemma2" or "gemma3_text" or "gemma4_text" => ("hidden_activation", "gelu_pytorch_tanh"),
             "gemma" or "starcoder2" => ("hidden_act", "gelu_pytorch_tanh"),
             "phi" => ("hidden_act", "gelu_new"),
             "t5" => ("feed_forward_proj", "relu"),
@@ -68,7 +68,7 @@ internal static class GgufFit
         var name = read.Text(key, otherwise);
         var known = type switch
         {
-            "gpt2" or "gpt_neox" or "gemma" or "gemma2" or "gemma3_text" or "phi" or "starcoder2" =>
+            "gpt2" or "gpt_neox" or "gemma" or "gemma2" or "gemma3_text" or "gemma4_text" or "phi" or "starcoder2" =>
                 name.StartsWith("gelu", StringComparison.Ordinal),
             "t5" => name is "relu" or "gated-gelu",
             _ => name == "silu",

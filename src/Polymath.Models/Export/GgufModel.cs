@@ -13,6 +13,7 @@ public sealed class GgufModel
     private readonly ConfigReader read;
     private readonly string type, architecture;
     private readonly GgufRecent recent;
+    private readonly GgufGemma4? fourth;
 
     /// <summary>A model that is to be exported.</summary>
     /// <param name="model">The model.</param>
@@ -25,11 +26,12 @@ public sealed class GgufModel
         type = model.Configuration["model_type"]?.ToString() ?? "";
         architecture = GgufNames.ArchitectureOf(type);
         recent = new GgufRecent(model, type, architecture);
+        fourth = type == "gemma4_text" ? new GgufGemma4(model) : null;
         GgufFit.Check(model, type, architecture);
     }
 
     private GgufRope? Rope =>
-        model.Rope is { } rope ? new GgufRope(architecture, rope, recent.Rotated, model.Sizes.ContextLength) : null;
+        fourth is null && model.Rope is { } rope ? new GgufRope(architecture, rope, recent.Rotated, model.Sizes.ContextLength) : null;
 
     /// <summary>Where llama.cpp computes a little differently, one sentence each.</summary>
     public IReadOnlyList<string> Notes => Rope is { RoundsRamp: true }
@@ -68,7 +70,7 @@ public sealed class GgufModel
         }
         // llama.cpp always needs the head of these, and GPT-NeoX's biases.
         var head = model.Tokens.Head;
-        if (type is "gpt_neox" or "olmo2" or "phi" or "stablelm" or "qwen2_moe" && ReferenceEquals(head, model.Tokens.Embedding))
+        if (type is "gpt_neox" or "olmo2" or "olmo3" or "phi" or "stablelm" or "qwen2_moe" && ReferenceEquals(head, model.Tokens.Embedding))
             file.Add(Tensor("output.weight", head.Value.shape, Fitting(blocks, head.Value.shape, "output.weight"), () => Wide(head)));
         if (type != "gpt_neox") return;
         foreach (var projection in model.Projections.Where(projection => projection.Bias is null))
@@ -103,7 +105,7 @@ public sealed class GgufModel
     }
 
     // Parts of recurrent layers that llama.cpp computes with in 32 bits.
-    private static readonly string[] small = ["ssm_a", "ssm_d", "ssm_conv1d", "ssm_norm"];
+    private static readonly string[] small = ["ssm_a", "ssm_d", "ssm_conv1d", "ssm_norm", "layer_output_scale"];
 
     private void AddSizes(GgufWriter file)
     {
@@ -112,12 +114,15 @@ public sealed class GgufModel
         Size("block_count", type == "t5" ? read.Int("num_layers") : sizes.Layers);
         Size("context_length", Context());
         Size("embedding_length", sizes.HiddenSize);
-        Size("feed_forward_length", (int)(model.Projections.FirstOrDefault(projection => projection.Role == Role.Down)?.InputWidth ?? 0));
+        if (fourth is not { HasOwnWidths: true })
+            Size("feed_forward_length", recent.Inner
+                ?? (int)(model.Projections.FirstOrDefault(projection => projection.Role == Role.Down)?.InputWidth ?? 0));
         Size("attention.head_count", type == "mamba2" ? 0 : sizes.Heads);
         // In latent attention all heads share one vector.
-        if (type != "mamba2") Size("attention.head_count_kv", architecture == "deepseek2" ? 1 : sizes.KeyValueHeads);
+        if (type != "mamba2" && fourth is not { HasOwnHeads: true })
+            Size("attention.head_count_kv", architecture == "deepseek2" ? 1 : sizes.KeyValueHeads);
         Size("vocab_size", sizes.VocabularySize);
-        if (type is not ("gpt2" or "gpt_neox" or "bloom" or "mamba2") && architecture != "deepseek2")
+        if (type is not ("gpt2" or "gpt_neox" or "bloom" or "mamba2" or "minicpm3" or "gemma4_text") && architecture != "deepseek2")
         {
             Size("attention.key_length", sizes.HeadWidth);
             Size("attention.value_length", sizes.HeadWidth);
@@ -125,6 +130,7 @@ public sealed class GgufModel
         AddEpsilon(file);
         AddOwn(file);
         recent.AddTo(file);
+        fourth?.AddTo(file);
     }
 
     // What only some families have.
@@ -192,14 +198,15 @@ public sealed class GgufModel
         {
             "gpt_neox" => ("layer_norm_eps", 1e-5),
             "gpt2" or "bloom" or "falcon" or "mamba2" => ("layer_norm_epsilon", 1e-5),
+            "qwen" => ("layer_norm_epsilon", 1e-6),
             "t5" => ("layer_norm_epsilon", 1e-6),
             "chatglm" => ("layernorm_epsilon", 1e-5),
             "glm" or "glm4" => ("rms_norm_eps", 1.5625e-7),
             "starcoder2" => ("norm_epsilon", 1e-5),
             "phi" or "stablelm" or "cohere" or "cohere2" => ("layer_norm_eps", 1e-5),
             "olmo" => ("no_key", 1e-5),
-            "phi3" or "mixtral" or "olmo2" or "exaone4" or "ernie4_5" or "hunyuan_v1_dense" or "gpt_oss" or "glm4_moe" =>
-                ("rms_norm_eps", 1e-5),
+            "phi3" or "mixtral" or "olmo2" or "olmo3" or "exaone4" or "ernie4_5" or "hunyuan_v1_dense" or "gpt_oss" or "glm4_moe"
+                or "ministral3" or "llama4_text" => ("rms_norm_eps", 1e-5),
             _ => ("rms_norm_eps", 1e-6),
         };
         var whole = type is "gpt_neox" or "gpt2" or "bloom" or "starcoder2" or "phi" or "stablelm" or "cohere" or "cohere2" or "olmo"
@@ -221,6 +228,10 @@ public sealed class GgufModel
                 read.Windows(layers, layer => slides && (type == "mistral" || layer >= (read.Maybe("max_window_layers") ?? 28)), 4096)
                     .Max(),
             "mixtral" or "phi3" or "starcoder2" => read.Window(),
+            "ministral" => read.Windows(layers, _ => true, 4096).Max(),
+            "ministral3" => read.Windows(layers, _ => true, 0).Max(),
+            // Beyond its first context its base and its queries grow.
+            "qwen" => read.Int("seq_length", 2048),
             "qwen3_moe" when slides => read.Window(4096),
             _ => 0,
         };
@@ -238,15 +249,15 @@ public sealed class GgufModel
         if (word == "ffn_gate_inp_shexp") shape = [shape[1]];
         Func<Tensor> make = (word, architecture) switch
         {
-            ("attn_q", "llama" or "granite" or "granitemoe" or "minicpm" or "smollm3" or "olmo") =>
+            ("attn_q", "llama" or "granite" or "granitemoe" or "minicpm" or "smollm3" or "olmo" or "mistral3") =>
                 () => Paired(Wide(weight), sizes.Heads),
-            ("attn_k", "llama" or "granite" or "granitemoe" or "minicpm" or "smollm3" or "olmo") =>
+            ("attn_k", "llama" or "granite" or "granitemoe" or "minicpm" or "smollm3" or "olmo" or "mistral3") =>
                 () => Paired(Wide(weight), sizes.KeyValueHeads),
             ("ffn_gate_inp_shexp", _) => () => Wide(weight).view(-1),
             ("attn_qkv", "gptneox" or "bloom") => () => Apart(Wide(weight), sizes.Heads),
             ("attn_qkv", "chatglm") when sizes.Heads == sizes.KeyValueHeads => () => Apart(Wide(weight), sizes.Heads),
-            (_, "gemma" or "gemma2" or "gemma3" or "qwen3next") when word.EndsWith("norm", StringComparison.Ordinal) =>
-                () => Wide(weight) + 1,
+            (_, "gemma" or "gemma2" or "gemma3" or "qwen3next" or "qwen35" or "qwen35moe")
+                when word.EndsWith("norm", StringComparison.Ordinal) => () => Wide(weight) + 1,
             // T5 with a tied head scales the last states down before the head, but llama.cpp does not: the last norm includes the factor.
             ("output_norm", "t5") when name.StartsWith("dec.", StringComparison.Ordinal) => () => model.Readout(Wide(weight)),
             _ => () => Wide(weight),

@@ -19,6 +19,8 @@ internal static partial class GgufNames
         ["qwen2_moe"] = "qwen2moe", ["falcon"] = "falcon", ["internlm2"] = "internlm2", ["baichuan"] = "baichuan",
         ["granitemoe"] = "granitemoe", ["gpt_oss"] = "gpt-oss", ["glm4_moe"] = "glm4moe", ["deepseek_v2"] = "deepseek2",
         ["deepseek_v3"] = "deepseek2", ["qwen3_next"] = "qwen3next", ["mamba2"] = "mamba2",
+        ["ministral"] = "llama", ["ministral3"] = "mistral3", ["olmo3"] = "olmo2", ["qwen"] = "qwen", ["minicpm3"] = "minicpm3",
+        ["qwen3_5_text"] = "qwen35", ["qwen3_5_moe_text"] = "qwen35moe", ["llama4_text"] = "llama4", ["gemma4_text"] = "gemma4",
     };
 
     // The reasons why the others have none.
@@ -63,11 +65,20 @@ internal static partial class GgufNames
         ["feed_forward.w3"] = "ffn_up", ["block_sparse_moe.router.layer"] = "ffn_gate_inp", ["mlp.router"] = "ffn_gate_inp",
         ["self_attn.q_a_proj"] = "attn_q_a", ["self_attn.q_a_layernorm"] = "attn_q_a_norm", ["self_attn.q_b_proj"] = "attn_q_b",
         ["self_attn.kv_a_proj_with_mqa"] = "attn_kv_a_mqa", ["self_attn.kv_a_layernorm"] = "attn_kv_a_norm",
+        ["mlp.w1"] = "ffn_up", ["mlp.w2"] = "ffn_gate", ["self_attn.kv_b_proj"] = "attn_kv_b",
+        ["feed_forward.gate_proj"] = "ffn_gate", ["feed_forward.up_proj"] = "ffn_up", ["feed_forward.down_proj"] = "ffn_down",
+        ["feed_forward.router"] = "ffn_gate_inp", ["feed_forward.shared_expert.gate_proj"] = "ffn_gate_shexp",
+        ["feed_forward.shared_expert.up_proj"] = "ffn_up_shexp", ["feed_forward.shared_expert.down_proj"] = "ffn_down_shexp",
+        ["router.proj"] = "ffn_gate_inp", ["pre_feedforward_layernorm_2"] = "pre_ffw_norm_2",
+        ["post_feedforward_layernorm_1"] = "post_ffw_norm_1", ["post_feedforward_layernorm_2"] = "post_ffw_norm_2",
+        ["model.embed_tokens_per_layer"] = "per_layer_token_embd", ["model.per_layer_model_projection"] = "per_layer_model_proj",
+        ["model.per_layer_projection_norm"] = "per_layer_proj_norm", ["per_layer_input_gate"] = "inp_gate",
+        ["per_layer_projection"] = "proj", ["post_per_layer_input_norm"] = "post_norm",
         ["backbone.embeddings"] = "token_embd", ["backbone.norm_f"] = "output_norm",
     };
 
     // Families whose second norm stands after attention and is not called the feed-forward part's.
-    private static readonly string[] after = ["gpt_oss", "glm4_moe", "qwen3_next"];
+    private static readonly string[] after = ["gpt_oss", "glm4_moe", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"];
 
     // Families with norms after the parts of a block: Gemma has them before the parts, too.
     private static readonly Dictionary<string, string> afterWords = new(StringComparer.Ordinal)
@@ -105,7 +116,7 @@ internal static partial class GgufNames
         if (Pair().Match(module) is { Success: true } pair) return PairOf(pair, name) + kind;
         var block = Block().Match(module);
         var part = block.Success ? block.Groups["part"].Value : module;
-        var word = (type is "gemma2" or "gemma3_text" or "olmo2" or "exaone4" || after.Contains(type)
+        var word = (type is "gemma2" or "gemma3_text" or "gemma4_text" or "olmo2" or "olmo3" or "exaone4" || after.Contains(type)
             ? afterWords.GetValueOrDefault(part)
             : null)
             ?? words.GetValueOrDefault(part) ?? throw Unknown(type, name);

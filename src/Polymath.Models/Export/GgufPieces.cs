@@ -39,6 +39,9 @@ internal sealed class GgufPieces(LanguageModel model, string type)
             "gpt_oss" => GptOss(part, weight, Name),
             "deepseek_v2" or "deepseek_v3" => DeepSeek(part, weight, Name),
             "qwen3_next" => Qwen3Next(part, weight, Name),
+            "qwen3_5_text" or "qwen3_5_moe_text" => Qwen35(part, weight, Name),
+            "llama4_text" => Llama4(part, weight, Name),
+            "gemma4_text" => Gemma4(part, weight, Name),
             "mamba2" => Mamba2(part, weight, Name),
             "glm4_moe" when part == "mlp.gate.e_score_correction_bias" => [Piece(Name("exp_probs_b.bias"), weight, all => all)],
             _ => null,
@@ -169,7 +172,7 @@ internal sealed class GgufPieces(LanguageModel model, string type)
             return heads.slice(1, from, to < 0 ? heads.size(1) : to, 1).reshape(-1, all.size(1));
         }
         var own = read.Int("linear_num_value_heads", 32) / keys * read.Int("linear_value_head_dim", 128);
-        return part switch
+        return Recurrent(part, weight, name) ?? part switch
         {
             "linear_attn.in_proj_qkvz.weight" =>
             [
@@ -178,16 +181,65 @@ internal sealed class GgufPieces(LanguageModel model, string type)
                 Piece(name("attn_gate.weight"), weight, all => Flat(all, 2 * width + own, -1)),
             ],
             "linear_attn.in_proj_ba.weight" => [Piece(name("ssm_ba.weight"), weight, all => all)],
-            "linear_attn.conv1d.weight" => [Piece(name("ssm_conv1d.weight"), weight, all => all.squeeze(1))],
-            "linear_attn.A_log" => [Piece(name("ssm_a"), weight, all => all.exp().neg())],
-            "linear_attn.dt_bias" => [Piece(name("ssm_dt.bias"), weight, all => all)],
-            "linear_attn.norm.weight" => [Piece(name("ssm_norm.weight"), weight, all => all)],
-            "linear_attn.out_proj.weight" => [Piece(name("ssm_out.weight"), weight, all => all)],
-            _ when part.EndsWith("norm.weight", StringComparison.Ordinal) =>
-                [Piece(GgufNames.Of(type, weight.Name), weight, all => all + 1)],
             _ => null,
         };
     }
+
+    // What the layers of the delta rule have in both generations. llama.cpp adds one to no norm but these.
+    private GgufPiece[]? Recurrent(string part, Weight weight, Func<string, string> name) => part switch
+    {
+        "linear_attn.conv1d.weight" => [Piece(name("ssm_conv1d.weight"), weight, all => Tiled(all.squeeze(1)))],
+        "linear_attn.A_log" => [Piece(name("ssm_a"), weight, all => Tiled(all.exp().neg()))],
+        "linear_attn.dt_bias" => [Piece(name("ssm_dt.bias"), weight, Tiled)],
+        "linear_attn.norm.weight" => [Piece(name("ssm_norm.weight"), weight, all => all)],
+        "linear_attn.out_proj.weight" => [Piece(name("ssm_out.weight"), weight, all => Tiled(all.t()).t())],
+        _ when part.EndsWith("norm.weight", StringComparison.Ordinal) => [Piece(GgufNames.Of(type, weight.Name), weight, all => all + 1)],
+        _ => null,
+    };
+
+    // Value heads that share a key head are neighbours here. llama.cpp's Qwen 3.5 repeats the key heads as a whole, so its first value
+    // heads are the first of each key head. The rows before those of the values stay.
+    private Tensor Tiled(Tensor all)
+    {
+        int keys = read.Int("linear_num_key_heads", 16), values = read.Int("linear_num_value_heads", 32);
+        if (type == "qwen3_next" || keys == values) return all;
+        var width = all.size(0) <= values ? 1 : read.Int("linear_value_head_dim", 128);
+        var before = all.size(0) - values * width;
+        var own = all.narrow(0, before, values * width);
+        var tiled = own.reshape([keys, values / keys, width, .. all.shape[1..]]).transpose(0, 1).reshape(own.shape);
+        return cat([all.narrow(0, 0, before), tiled], 0);
+    }
+
+    private GgufPiece[]? Qwen35(string part, Weight weight, Func<string, string> name) =>
+        Recurrent(part, weight, name) ?? part switch
+        {
+            "linear_attn.in_proj_qkv.weight" => [Piece(name("attn_qkv.weight"), weight, Tiled)],
+            "linear_attn.in_proj_z.weight" => [Piece(name("attn_gate.weight"), weight, Tiled)],
+            "linear_attn.in_proj_a.weight" => [Piece(name("ssm_alpha.weight"), weight, Tiled)],
+            "linear_attn.in_proj_b.weight" => [Piece(name("ssm_beta.weight"), weight, Tiled)],
+            _ => null,
+        };
+
+    private static GgufPiece[]? Llama4(string part, Weight weight, Func<string, string> name) => part switch
+    {
+        "feed_forward.experts.gate_up_proj" =>
+        [
+            Piece(name("ffn_gate_exps.weight"), weight, all => all.chunk(2, -1)[0].transpose(1, 2)),
+            Piece(name("ffn_up_exps.weight"), weight, all => all.chunk(2, -1)[1].transpose(1, 2)),
+        ],
+        "feed_forward.experts.down_proj" => [Piece(name("ffn_down_exps.weight"), weight, all => all.transpose(1, 2))],
+        _ => null,
+    };
+
+    private static GgufPiece[]? Gemma4(string part, Weight weight, Func<string, string> name) => part switch
+    {
+        "experts.gate_up_proj" => [Piece(name("ffn_gate_up_exps.weight"), weight, all => all)],
+        "experts.down_proj" => [Piece(name("ffn_down_exps.weight"), weight, all => all)],
+        "router.scale" => [Piece(name("ffn_gate_inp.scale"), weight, all => all)],
+        "router.per_expert_scale" => [Piece(name("ffn_down_exps.scale"), weight, all => all)],
+        "layer_scalar" => [Piece(name("layer_output_scale.weight"), weight, all => all)],
+        _ => null,
+    };
 
     private static GgufPiece[]? Mamba2(string part, Weight weight, Func<string, string> name) => part switch
     {

@@ -68,13 +68,13 @@ internal sealed class GgufRope(string architecture, RopeSettings rope, int width
     /// </summary>
     internal bool RoundsRamp => architecture == "gpt-oss" && rope is { Type: "yarn", Truncate: false, BetaFast: 32, BetaSlow: 1 };
 
-    // The divisors of the frequencies. llama.cpp reads them only in its llama.
+    // The divisors of the frequencies. llama.cpp reads them only in its llamas.
     private void AddDivisors(GgufWriter file, double attention)
     {
-        if (architecture != "llama")
+        if (architecture is not ("llama" or "llama4"))
             throw new InputException("Rotary positions of the type "
                 + $"'{rope.Type}'{(rope.Type == "yarn" ? " with a ramp of its own (beta_fast, beta_slow, truncate)" : "")} cannot be "
-                + $"exported to GGUF: llama.cpp's {architecture} reads no list of frequencies; only its llama does.");
+                + $"exported to GGUF: llama.cpp's {architecture} reads no list of frequencies; only its llama and llama4 do.");
         var (frequencies, _) = rope.For(width, context);
         Divisors(file, "rope_freqs.weight", frequencies.Select((frequency, i) => Math.Pow(rope.Theta, -2.0 * i / width) / frequency));
         if (attention != 1) file.Add($"{architecture}.rope.scaling.attn_factor", (float)attention);
@@ -83,9 +83,9 @@ internal sealed class GgufRope(string architecture, RopeSettings rope, int width
     // llama.cpp uses the long divisors when it is started with a context beyond the original one.
     private void AddLong(GgufWriter file)
     {
-        if (architecture is not ("llama" or "phi3"))
+        if (architecture is not ("llama" or "phi3" or "minicpm3"))
             throw new InputException($"Rotary positions of the type 'longrope' cannot be exported to GGUF: llama.cpp's {architecture} does "
-                + "not know them, its phi3 and llama do.");
+                + "not know them, its llama, phi3 and minicpm3 do.");
         file.Add($"{architecture}.rope.scaling.type", "longrope");
         file.Add($"{architecture}.rope.scaling.original_context_length", (int)rope.OriginalContext);
         file.Add($"{architecture}.rope.scaling.attn_factor", (float)rope.For(width, context).Attention);

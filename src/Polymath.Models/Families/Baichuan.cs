@@ -65,7 +65,7 @@ public sealed class Baichuan : LanguageModel
                     layer,
                     3 * hidden,
                     hidden),
-                new AttentionPlace(layer, form),
+                new AttentionPlace(layer, form) { Socket = parts.Attention(prefix + "self_attn", layer) },
                 parts.Linear(
                     prefix + "self_attn.o_proj",
                     Role.Output,
@@ -104,7 +104,8 @@ public sealed class Baichuan : LanguageModel
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
-            var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
+            var heads = Heads(block.Before.Forward(x));
             Tensor Turned(Tensor of) => turns?.Apply(of.contiguous()) ?? of;
             x = x + block.Output.Forward(block.Place.Attend(
                 batch,
@@ -112,7 +113,8 @@ public sealed class Baichuan : LanguageModel
                 Turned(heads.select(1, 1)),
                 heads.select(1, 2),
                 cache,
-                bias: bias));
+                bias: bias,
+                map: of => Heads(of) is var own ? (own.select(1, 1), own.select(1, 2)) : default));
             return x + block.FeedForward.Forward(block.Between.Forward(x));
         });
         cache?.Advance(batch);

@@ -64,7 +64,10 @@ public sealed class Bloom : LanguageModel
                     3 * hidden,
                     hidden,
                     bias: true),
-                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth)))
+                {
+                    Socket = parts.Attention(prefix + "self_attention", layer),
+                },
                 parts.Linear(
                     prefix + "self_attention.dense",
                     Role.Output,
@@ -117,14 +120,16 @@ public sealed class Bloom : LanguageModel
         x = Through(blocks, x, (block, x) =>
         {
             var y = block.Before.Forward(x);
-            var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            var heads = Heads(y);
             x = (residualAfterNorm ? y : x) + block.Output.Forward(block.Place.Attend(
                 batch,
                 heads.select(2, 0),
                 heads.select(2, 1),
                 heads.select(2, 2),
                 cache,
-                bias: bias));
+                bias: bias,
+                map: of => Heads(of) is var own ? (own.select(2, 1), own.select(2, 2)) : default));
             y = block.Between.Forward(x);
             x = (residualAfterNorm ? y : x) + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
             return x;

@@ -74,7 +74,10 @@ public sealed class ChatGlm : LanguageModel
                     3 * hidden,
                     hidden,
                     bias: true),
-                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth)))
+                {
+                    Socket = parts.Attention(prefix + "attention", layer),
+                },
                 parts.Linear(
                     prefix + "attention.dense",
                     Role.Output,
@@ -131,7 +134,8 @@ public sealed class ChatGlm : LanguageModel
         x = Through(blocks, x, (block, x) =>
         {
             var y = block.Before.Forward(x);
-            var heads = block.QueryKeyValue.Forward(y).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            var heads = Heads(y);
             Tensor query = Rotate(heads.select(2, 0), inPrompt, inAnswer), key = Rotate(heads.select(2, 1), inPrompt, inAnswer);
             x = y * alpha + block.Output.Forward(block.Place.Attend(
                 batch,
@@ -139,7 +143,8 @@ public sealed class ChatGlm : LanguageModel
                 key,
                 heads.select(2, 2),
                 cache,
-                reach));
+                reach,
+                map: of => Heads(of) is var own ? (own.select(2, 1), own.select(2, 2)) : default));
             y = block.Between.Forward(x);
             x = y * alpha + block.Down.Forward(block.Activation.Forward(block.Up.Forward(y)));
             return x;

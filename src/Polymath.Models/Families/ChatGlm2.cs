@@ -69,7 +69,10 @@ public sealed class ChatGlm2 : LanguageModel
                     (heads + 2 * keyHeads) * width,
                     hidden,
                     inputBias),
-                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(width))),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(width)))
+                {
+                    Socket = parts.Attention(prefix + "self_attention", layer),
+                },
                 parts.Linear(
                     prefix + "self_attention.dense",
                     Role.Output,
@@ -137,27 +140,28 @@ public sealed class ChatGlm2 : LanguageModel
         RotaryAngles turns,
         KeyValueCache? cache)
     {
-        var mixed = block.QueryKeyValue.Forward(x);
-        Tensor query, key, value;
-        if (Sizes.Heads == Sizes.KeyValueHeads)
-        {
-            var heads = mixed.view(-1, Sizes.Heads, 3, Sizes.HeadWidth);            // head by head
-            (query, key, value) = (heads.select(2, 0), heads.select(2, 1), heads.select(2, 2));
-        }
-        else
-        {
-            var heads = mixed.view(-1, Sizes.Heads + 2 * Sizes.KeyValueHeads, Sizes.HeadWidth);     // queries, keys, values
-            (query, key, value) = (
-                heads.narrow(1, 0, Sizes.Heads),
-                heads.narrow(1, Sizes.Heads, Sizes.KeyValueHeads),
-                heads.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads));
-        }
+        var (query, key, value) = Heads(block.QueryKeyValue.Forward(x));
         return block.Output.Forward(block.Place.Attend(
             batch,
             turns.Apply(query.contiguous()),
             turns.Apply(key.contiguous()),
             value,
-            cache));
+            cache,
+            map: of => Heads(block.QueryKeyValue.Forward(of)) is var own ? (own.Key, own.Value) : default));
+    }
+
+    private (Tensor Query, Tensor Key, Tensor Value) Heads(Tensor fused)
+    {
+        if (Sizes.Heads == Sizes.KeyValueHeads)
+        {
+            var each = fused.view(-1, Sizes.Heads, 3, Sizes.HeadWidth);             // head by head
+            return (each.select(2, 0), each.select(2, 1), each.select(2, 2));
+        }
+        var all = fused.view(-1, Sizes.Heads + 2 * Sizes.KeyValueHeads, Sizes.HeadWidth);           // queries, keys, values
+        return (
+            all.narrow(1, 0, Sizes.Heads),
+            all.narrow(1, Sizes.Heads, Sizes.KeyValueHeads),
+            all.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads));
     }
 
     private sealed record Block(

@@ -110,7 +110,7 @@ public sealed class DeepSeek : LanguageModel
                     bias),
                 parts.Norm(NormKind.Rms, own + "kv_a_layernorm", latent, 1e-6),
                 Map("kv_b_proj", Role.Value, heads * (nope + valueWidth), latent),
-                new AttentionPlace(layer, form),
+                new AttentionPlace(layer, form) { Socket = parts.Attention(prefix + "self_attn", layer) },
                 Map(
                     "o_proj",
                     Role.Output,
@@ -220,7 +220,7 @@ public sealed class DeepSeek : LanguageModel
         {
             var kept = cat([vectors.unsqueeze(1), turned], -1);
             cache.Put(block.Place.Layer, batch, kept, kept);
-            if (!batch.StartsFresh) return block.Output.Forward(OverLatents(block, query, batch, cache));
+            if (!batch.StartsFresh) return block.Output.Forward(Added(OverLatents(block, query, batch, cache)));
             cache = null;
         }
         var both = block.Unfold.Forward(vectors).view(-1, heads, nope + valueWidth);
@@ -234,7 +234,19 @@ public sealed class DeepSeek : LanguageModel
             Wide(key),
             Wide(value),
             cache).view(-1, heads, width).narrow(2, 0, valueWidth);
-        return block.Output.Forward(mixed.reshape(-1, heads * valueWidth));
+        return block.Output.Forward(Added(mixed.reshape(-1, heads * valueWidth)));
+
+        Tensor Added(Tensor seen) => block.Place.Socket!.Add(seen, query, of => KeysAndValues(block, of));
+    }
+
+    // Keys and values of vectors [n, hidden] without a position.
+    private (Tensor Key, Tensor Value) KeysAndValues(Block block, Tensor of)
+    {
+        var shared = block.Latent.Forward(of);
+        var both = block.Unfold.Forward(block.LatentNorm.Forward(shared.narrow(1, 0, latent).contiguous()))
+            .view(-1, Sizes.Heads, nope + valueWidth);
+        var common = shared.narrow(1, latent, rope).unsqueeze(1).expand(-1, Sizes.Heads, -1);
+        return (cat([both.narrow(2, 0, nope), common], -1), both.narrow(2, nope, valueWidth));
     }
 
     // The cache holds the latent vectors, and one turned part of keys that all heads share. A prefix gives whole keys and values instead.

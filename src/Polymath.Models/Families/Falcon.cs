@@ -79,6 +79,7 @@ public sealed class Falcon : LanguageModel
                     hidden,
                     bias),
                 new AttentionPlace(layer, form),
+                parts.Attention(prefix + "self_attention", layer),
                 parts.Linear(
                     prefix + "self_attention.dense",
                     Role.Output,
@@ -132,7 +133,8 @@ public sealed class Falcon : LanguageModel
         {
             var y = block.Before.Forward(x);
             var (query, key, value) = Heads(block.QueryKeyValue.Forward(y));
-            var mixed = block.Output.Forward(turns is null
+            if (turns is not null) (query, key) = (turns.Apply(query), turns.Apply(key));
+            var seen = turns is null
                 ? RowAttention.Of(
                     block.Place,
                     batch,
@@ -143,10 +145,12 @@ public sealed class Falcon : LanguageModel
                     new RowBias(Keys: Biases))
                 : block.Place.Attend(
                     batch,
-                    turns.Apply(query),
-                    turns.Apply(key),
+                    query,
+                    key,
                     value,
-                    cache));
+                    cache);
+            var mixed = block.Output.Forward(block.Socket.Add(
+                seen, query, of => Heads(block.QueryKeyValue.Forward(of)) is var own ? (own.Key, own.Value) : default));
             // Two norms side by side both read x; a second norm after the first part reads what it left.
             var second = parallel ? x : x + mixed;
             var fed = block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.FeedNorm?.Forward(second) ?? y)));
@@ -188,6 +192,7 @@ public sealed class Falcon : LanguageModel
         Norm Before,
         Projection QueryKeyValue,
         AttentionPlace Place,
+        AttentionSocket Socket,
         Projection Output,
         Norm? FeedNorm,
         Projection Up,

@@ -197,8 +197,12 @@ public sealed class Gemma4 : LanguageModel
             double epsilon)
         {
             (this.sizes, this.activation, Layer, Source, IsFull) = (sizes, activation, at.Layer, at.Source, at.IsFull);
-            place = new AttentionPlace(at.Source, new AttentionForm(1), at.Window);
             var prefix = $"model.layers.{at.Layer}.";
+            place = new AttentionPlace(at.Source, new AttentionForm(1), at.Window)
+            {
+                // A layer that takes the keys and values of another has no maps for them.
+                Socket = Shares ? null : parts.Attention(prefix + "self_attn", at.Layer),
+            };
             int hidden = sizes.Hidden, width = sizes.HeadWidth;
             var bias = read.Bool("attention_bias", false);
             Norm Scale(string name, int of) => parts.Norm(NormKind.Rms, prefix + name, of, epsilon);
@@ -317,11 +321,16 @@ public sealed class Gemma4 : LanguageModel
         {
             Tensor Heads(Tensor of, int heads) => of.view(-1, heads, sizes.HeadWidth);
             var q = turns.Apply(queryNorm.ForwardHeads(Heads(query.Forward(x), sizes.Heads)));
+            (Tensor Key, Tensor Value) KeysAndValues(Tensor of)
+            {
+                var raw = Heads(key!.Forward(of), sizes.KeyValueHeads);
+                var v = value is null ? raw : Heads(value.Forward(of), sizes.KeyValueHeads);
+                return (keyNorm!.ForwardHeads(raw), valueNorm.ForwardHeads(v));
+            }
             if (!Shares)
             {
-                var raw = Heads(key!.Forward(x), sizes.KeyValueHeads);
-                var v = value is null ? raw : Heads(value.Forward(x), sizes.KeyValueHeads);
-                kept[Layer] = (turns.Apply(keyNorm!.ForwardHeads(raw)), valueNorm.ForwardHeads(v));
+                var (own, v) = KeysAndValues(x);
+                kept[Layer] = (turns.Apply(own), v);
             }
             var (keys, values) = kept[Source];
             return output.Forward(place.Attend(
@@ -329,7 +338,8 @@ public sealed class Gemma4 : LanguageModel
                 q,
                 keys,
                 values,
-                cache));
+                cache,
+                map: KeysAndValues));
         }
 
         private static Experts Mixture(

@@ -65,7 +65,10 @@ public sealed class GptNeoX : LanguageModel
                     3 * hidden,
                     hidden,
                     bias),
-                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth)))
+                {
+                    Socket = parts.Attention(prefix + "attention", layer),
+                },
                 parts.Linear(
                     prefix + "attention.dense",
                     Role.Output,
@@ -117,14 +120,16 @@ public sealed class GptNeoX : LanguageModel
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
-            var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, Sizes.Heads, 3, Sizes.HeadWidth);
+            var heads = Heads(block.Before.Forward(x));
             Tensor query = turns.Apply(heads.select(2, 0).contiguous()), key = turns.Apply(heads.select(2, 1).contiguous());
             var mixed = block.Output.Forward(block.Place.Attend(
                 batch,
                 query,
                 key,
                 heads.select(2, 2),
-                cache));
+                cache,
+                map: of => Heads(of) is var own ? (own.select(2, 1), own.select(2, 2)) : default));
             Tensor Feed(Tensor of) => block.Down.Forward(block.Activation.Forward(block.Up.Forward(block.Between.Forward(of))));
             // When parallel, both parts read x; otherwise the second reads x plus the first one's output.
             x = parallel ? x + mixed + Feed(x) : x + mixed + Feed(x + mixed);

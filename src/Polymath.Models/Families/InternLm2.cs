@@ -57,7 +57,7 @@ public sealed class InternLm2 : LanguageModel
                     fused,
                     hidden,
                     bias),
-                new AttentionPlace(layer, form),
+                new AttentionPlace(layer, form) { Socket = parts.Attention(prefix + "attention", layer) },
                 parts.Linear(
                     prefix + "attention.wo",
                     Role.Output,
@@ -111,7 +111,8 @@ public sealed class InternLm2 : LanguageModel
         {
             // Each group has its query heads, then its key, then its value.
             int groups = Sizes.KeyValueHeads, own = Sizes.Heads / groups;
-            var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, groups, own + 2, Sizes.HeadWidth);
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, groups, own + 2, Sizes.HeadWidth);
+            var heads = Heads(block.Before.Forward(x));
             var query = heads.narrow(2, 0, own).reshape(-1, Sizes.Heads, Sizes.HeadWidth);
             var key = heads.select(2, own).contiguous();
             x = x + block.Output.Forward(block.Place.Attend(
@@ -119,7 +120,8 @@ public sealed class InternLm2 : LanguageModel
                 turns.Apply(query),
                 turns.Apply(key),
                 heads.select(2, own + 1),
-                cache));
+                cache,
+                map: of => Heads(of) is var made ? (made.select(2, own), made.select(2, own + 1)) : default));
             return x + block.FeedForward.Forward(block.Between.Forward(x));
         });
         cache?.Advance(batch);

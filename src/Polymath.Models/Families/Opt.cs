@@ -88,7 +88,10 @@ public sealed class Opt : LanguageModel
                 Map("self_attn.q_proj", Role.Query, hidden, hidden),
                 Map("self_attn.k_proj", Role.Key, hidden, hidden),
                 Map("self_attn.v_proj", Role.Value, hidden, hidden),
-                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth))),
+                new AttentionPlace(layer, new AttentionForm(1 / Math.Sqrt(Sizes.HeadWidth)))
+                {
+                    Socket = parts.Attention(prefix + "self_attn", layer),
+                },
                 Map("self_attn.out_proj", Role.Output, hidden, hidden),
                 Scale(prefix + "self_attn_layer_norm"),
                 Map("fc1", Role.Up, inner, hidden),
@@ -122,13 +125,14 @@ public sealed class Opt : LanguageModel
         x = Through(blocks, x, (block, x) =>
         {
             var y = before ? block.AttentionNorm.Forward(x) : x;
-            Tensor Heads(Projection map) => map.Forward(y).view(-1, Sizes.Heads, Sizes.HeadWidth);
+            Tensor Heads(Projection map, Tensor of) => map.Forward(of).view(-1, Sizes.Heads, Sizes.HeadWidth);
             x = x + block.Output.Forward(block.Place.Attend(
                 batch,
-                Heads(block.Query),
-                Heads(block.Key),
-                Heads(block.Value),
-                cache));
+                Heads(block.Query, y),
+                Heads(block.Key, y),
+                Heads(block.Value, y),
+                cache,
+                map: of => (Heads(block.Key, of), Heads(block.Value, of))));
             if (!before) x = block.AttentionNorm.Forward(x);
             x = x + block.Down.Forward(block.Activation.Forward(block.Up.Forward(before ? block.FeedForwardNorm.Forward(x) : x)));
             if (!before) x = block.FeedForwardNorm.Forward(x);

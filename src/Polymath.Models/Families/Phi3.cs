@@ -48,7 +48,7 @@ public sealed class Phi3 : LanguageModel
                     layer,
                     fused,
                     hidden),
-                new AttentionPlace(layer, form, window),
+                new AttentionPlace(layer, form, window) { Socket = parts.Attention(prefix + "self_attn", layer) },
                 parts.Linear(
                     prefix + "self_attn.o_proj",
                     Role.Output,
@@ -110,17 +110,23 @@ public sealed class Phi3 : LanguageModel
         RotaryAngles turns,
         KeyValueCache? cache)
     {
-        // queries, keys, values
-        var heads = block.QueryKeyValue.Forward(x).view(-1, Sizes.Heads + 2 * Sizes.KeyValueHeads, Sizes.HeadWidth);
-        var query = heads.narrow(1, 0, Sizes.Heads).contiguous();
-        var key = heads.narrow(1, Sizes.Heads, Sizes.KeyValueHeads).contiguous();
-        var value = heads.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads);
+        (Tensor Query, Tensor Key, Tensor Value) Heads(Tensor of)
+        {
+            // queries, keys, values
+            var heads = block.QueryKeyValue.Forward(of).view(-1, Sizes.Heads + 2 * Sizes.KeyValueHeads, Sizes.HeadWidth);
+            return (
+                heads.narrow(1, 0, Sizes.Heads).contiguous(),
+                heads.narrow(1, Sizes.Heads, Sizes.KeyValueHeads).contiguous(),
+                heads.narrow(1, Sizes.Heads + Sizes.KeyValueHeads, Sizes.KeyValueHeads));
+        }
+        var (query, key, value) = Heads(x);
         return block.Output.Forward(block.Place.Attend(
             batch,
             turns.Apply(query),
             turns.Apply(key),
             value,
-            cache));
+            cache,
+            map: of => Heads(of) is var own ? (own.Key, own.Value) : default));
     }
 
     private sealed record Block(

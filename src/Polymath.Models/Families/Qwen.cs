@@ -74,7 +74,7 @@ public sealed class Qwen : LanguageModel
                     3 * heads * width,
                     hidden,
                     bias: true),
-                new AttentionPlace(layer, form),
+                new AttentionPlace(layer, form) { Socket = parts.Attention(prefix + "attn", layer) },
                 parts.Linear(
                     prefix + "attn.c_proj",
                     Role.Output,
@@ -130,7 +130,8 @@ public sealed class Qwen : LanguageModel
         var x = Tokens.Embed(batch.Ids);                                            // [tokens, hidden]
         x = Through(blocks, x, (block, x) =>
         {
-            var heads = block.QueryKeyValue.Forward(block.Before.Forward(x)).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
+            Tensor Heads(Tensor of) => block.QueryKeyValue.Forward(of).view(-1, 3, Sizes.Heads, Sizes.HeadWidth);
+            var heads = Heads(block.Before.Forward(x));
             Tensor query = turns.Apply(heads.select(1, 0).contiguous()), key = turns.Apply(heads.select(1, 1).contiguous());
             if (factors is not null) query = query * factors;
             x = x + block.Output.Forward(block.Place.Attend(
@@ -138,7 +139,8 @@ public sealed class Qwen : LanguageModel
                 query,
                 key,
                 heads.select(1, 2),
-                cache));
+                cache,
+                map: of => Heads(of) is var own ? (own.select(1, 1), own.select(1, 2)) : default));
             return x + block.FeedForward.Forward(block.Between.Forward(x));
         });
         cache?.Advance(batch);

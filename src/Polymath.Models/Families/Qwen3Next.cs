@@ -68,7 +68,7 @@ public sealed class Qwen3Next : LanguageModel
                     parts,
                     prefix + "self_attn.",
                     attention,
-                    new AttentionPlace(layer, form),
+                    new AttentionPlace(layer, form) { Socket = parts.Attention(prefix + "self_attn", layer) },
                     Scale("self_attn.q_norm", attention.HeadWidth),
                     Scale("self_attn.k_norm", attention.HeadWidth),
                     bias).Forward;
@@ -188,16 +188,18 @@ public sealed class Qwen3Next : LanguageModel
 
         internal Tensor Forward(Tensor x, Batch batch, RotaryAngles turns, KeyValueCache? cache)
         {
+            Tensor Keys(Tensor of) => keyNorm.ForwardHeads(key.Forward(of).view(-1, sizes.KeyValueHeads, sizes.HeadWidth));
+            Tensor Values(Tensor of) => value.Forward(of).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
             var both = query.Forward(x).view(-1, sizes.Heads, 2, sizes.HeadWidth);
             var q = turns.Apply(queryNorm.ForwardHeads(both.select(2, 0)).contiguous());
-            var k = turns.Apply(keyNorm.ForwardHeads(key.Forward(x).view(-1, sizes.KeyValueHeads, sizes.HeadWidth)).contiguous());
-            var v = value.Forward(x).view(-1, sizes.KeyValueHeads, sizes.HeadWidth);
+            var k = turns.Apply(Keys(x).contiguous());
             return output.Forward(place.Attend(
                 batch,
                 q,
                 k,
-                v,
-                cache) * both.select(2, 1).reshape(x.size(0), -1).sigmoid());
+                Values(x),
+                cache,
+                map: of => (Keys(of), Values(of))) * both.select(2, 1).reshape(x.size(0), -1).sigmoid());
         }
     }
 

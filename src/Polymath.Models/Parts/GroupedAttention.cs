@@ -16,6 +16,9 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
     /// <summary>Whether the layer rotates queries and keys.</summary>
     public bool Rotates { get; init; } = true;
 
+    /// <summary>The socket for learned vectors that the tokens attend to in addition, or null where the family places it itself.</summary>
+    public AttentionSocket? Socket { get; init; }
+
     /// <summary>Attention over a batch's rows, or over a cache: [tokens, heads·D].</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="query">[tokens, heads, D].</param>
@@ -24,6 +27,7 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
     /// <param name="cache">The cache of earlier tokens, or null.</param>
     /// <param name="reach">The tokens of its row that a token sees; null for those before it.</param>
     /// <param name="bias">A bias by distance, or null.</param>
+    /// <param name="map">For the socket: keys and values, each [n, keyValueHeads, D], of vectors [n, hidden], without a position.</param>
     public Tensor Attend(
         Batch batch,
         Tensor query,
@@ -31,7 +35,8 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
         Tensor value,
         KeyValueCache? cache,
         Reach? reach = null,
-        DistanceBias? bias = null)
+        DistanceBias? bias = null,
+        Func<Tensor, (Tensor Key, Tensor Value)>? map = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
         (key, value) = Prompted(batch, key, value);
@@ -53,7 +58,8 @@ public sealed record AttentionPlace(int Layer, AttentionForm Form, int Window = 
                 value,
                 reach,
                 bias);
-        return mixed.view(mixed.size(0), -1);
+        mixed = mixed.view(mixed.size(0), -1);
+        return Socket is null || map is null ? mixed : Socket.Add(mixed, query, map);
     }
 
     /// <summary>Keys and values, with those of a prompt in place of those of its virtual tokens.</summary>

@@ -28,7 +28,7 @@ public sealed class GgufWriter
 
     /// <summary>Adds a value.</summary>
     /// <param name="key">The key.</param>
-    /// <param name="value">A string, bool, int (written unsigned), float, bytes, or a list of strings, ints or floats.</param>
+    /// <param name="value">A string, bool, int (written unsigned), float, bytes, or a list of strings, bools, ints or floats.</param>
     public void Add(string key, object value)
     {
         using var stream = new MemoryStream();
@@ -40,6 +40,10 @@ public sealed class GgufWriter
             case float number: Int(stream, 6); Int(stream, BitConverter.SingleToInt32Bits(number)); break;
             case byte[] bytes: Head(stream, 0, bytes.Length); stream.Write(bytes); break;
             case IReadOnlyList<string> texts: Head(stream, 8, texts.Count); foreach (var text in texts) Text(stream, text); break;
+            case IReadOnlyList<bool> flags:
+                Head(stream, 7, flags.Count);
+                foreach (var one in flags) stream.WriteByte(one ? (byte)1 : (byte)0);
+                break;
             case IReadOnlyList<int> numbers: Head(stream, 5, numbers.Count); foreach (var number in numbers) Int(stream, number); break;
             case IReadOnlyList<float> numbers:
                 Head(stream, 6, numbers.Count);

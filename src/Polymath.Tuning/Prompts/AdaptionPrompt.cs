@@ -49,7 +49,7 @@ public sealed class AdaptionPrompt : AttentionAddition
         long heads = query.size(1), width = query.size(2), shared = heads / key.size(1);
         Tensor Each(Tensor x) => x.repeat_interleave(shared, 1).transpose(0, 1);                                     // [heads, n, D]
         var scores = query.transpose(0, 1).bmm(Each(key).transpose(1, 2)) / Math.Sqrt(width);                     // [heads, tokens, n]
-        return (scores.softmax(-1) * gate.Value).bmm(Each(value)).transpose(0, 1).reshape(-1, heads * width);
+        return (scores.softmax(-1) * gate.Value).bmm(Each(value)).transpose(0, 1).flatten(1);
     }
 
     private static void Attach(DeltaParts parts)
@@ -58,12 +58,12 @@ public sealed class AdaptionPrompt : AttentionAddition
         var family = parts.Model.Configuration["model_type"];
         if (sockets.Count == 0)
             throw new InputException($"{parts.Configuration.Origin}: the attention of a {family} does not support adaption prompts. "
-                + "They are for families with a map each for query, key and value (llama, mistral, qwen, gemma2, glm4, mixtral) and for "
-                + "gpt2; use prefix tuning.");
+                + "They are for decoders with attention; use prefix tuning.");
         int length = parts.Configuration.Whole("adapter_len", 10),
             layers = parts.Configuration.Whole("adapter_layers", sockets.Count),
             width = (int)parts.Model.Tokens.Embedding.Value.size(1);
-        if (layers > sockets.Count) throw parts.Fault("adapter_layers", $"the model has {sockets.Count} layers");
+        if (layers > sockets.Count)
+            throw parts.Fault("adapter_layers", $"the model has {sockets.Count} layers of attention that can take them");
         var end = sockets[0].Name[(sockets[0].Name.LastIndexOf('.') + 1)..];
         if ((parts.Configuration.Text("target_modules") ?? end) != end)
             throw parts.Fault("target_modules", $"the attention of a {family} is called {end}");

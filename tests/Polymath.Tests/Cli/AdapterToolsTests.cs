@@ -73,6 +73,19 @@ public sealed class AdapterToolsTests : IDisposable
     }
 
     [Fact]
+    public void A_change_of_whole_stacks_of_experts_is_extracted()
+    {
+        var model = TextFixtures.At("families", "gpt_oss");
+        Do("merge", model, "--adapter", TextFixtures.At("own", "adapters", "lora-stack-gpt-oss"), "--output", "stacks");
+        Do("convert", model, "--tuned", "stacks", "--r", "64", "--output", "stacks-extracted");
+        Do("merge", model, "--adapter", folder.At("stacks-extracted"), "--output", "stacks-again");
+        var changed = JsonNode.Parse(Do("diff", model, "stacks", "--json").Out)!;
+        var again = JsonNode.Parse(Do("diff", "stacks", "stacks-again", "--json").Out)!;
+        Assert.InRange((double)changed["total"]!["difference"]!, 0.1, 1e4);
+        Assert.InRange((double)again["total"]!["difference"]!, 0, 1e-4 * (double)changed["total"]!["difference"]!);
+    }
+
+    [Fact]
     public void An_adapter_on_another_model_is_refused_until_it_is_said_that_it_may()
     {
         Do("convert", llama, "--adapter", adapter, "--r", "64", "--output", "made");

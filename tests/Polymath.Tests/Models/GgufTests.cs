@@ -145,7 +145,9 @@ public sealed class GgufTests : IDisposable
     [InlineData("deepseek_v2", "q_lora_rank is null, and there are 2 layers")]
     [InlineData("qwen3_next", "linear_key_head_dim and linear_value_head_dim differ")]
     [InlineData("mamba2", "normalises within groups; n_groups is 2")]
-    [InlineData("llama4_text", "cannot be exported to GGUF")]
+    [InlineData("llama4_text", "rotary positions and pieces in all but every 4th layer")]
+    [InlineData("olmo3", "sliding windows in all but every 4th layer")]
+    [InlineData("qwen3_5_text", "linear_key_head_dim and linear_value_head_dim differ")]
     public void What_llama_cpp_does_not_know_is_refused(string name, string what) =>
         Assert.Contains(what, Assert.Throws<InputException>(() => Export(name, BlockType.F16)).Message);
 
@@ -174,9 +176,9 @@ public sealed class GgufTests : IDisposable
     [InlineData("qwen2", """{"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 4096, "beta_fast": 4}""", "beta_fast")]
     [InlineData("qwen2",
         """{"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 64}""",
-        "only its llama does")]
+        "only its llama and llama4 do")]
     [InlineData("qwen2", """{"rope_type": "longrope", "short_factor": [], "long_factor": [], "original_max_position_embeddings": 64}""",
-        "its phi3 and llama do")]
+        "its llama, phi3 and minicpm3 do")]
     public void Frequencies_of_their_own_need_llama_cpps_llama(string name, string rope, string? refusal)
     {
         var configuration = ModelFolder.Configuration(TextFixtures.At("models", name));

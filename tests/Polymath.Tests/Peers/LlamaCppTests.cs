@@ -22,8 +22,8 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
     // A case of the reference models, what is changed of it, the prompt's tokens. llama.cpp computes GELU from a table of 16 bits; the
     // others are exact.
     public static TheoryData<string, string?, int> Cases => Environment.GetEnvironmentVariable("POLYMATH_GGUF") is { Length: > 0 } some
-        ? [.. All.Where(row => some.Split(',').Contains(row.Data.Item1))]
-        : All;
+        ? [.. All.Concat(Newer).Where(row => some.Split(',').Contains(row.Data.Item1))]
+        : [.. All.Concat(Newer)];
 
     private static TheoryData<string, string?, int> All => new()
     {
@@ -80,10 +80,34 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         { "mamba2", """{"num_heads": 8, "n_groups": 1, "state_size": 64}""", 40 },
     };
 
+    private static TheoryData<string, string?, int> Newer => new()
+    {
+        { "qwen", null, 9 }, { "olmo3", """{"layer_types": null, "sliding_window": 16, "num_hidden_layers": 4}""", 40 },
+        { "ministral", """{"sliding_window": 128}""", 40 },
+        { "ministral3", """{"rope_parameters": {"rope_type": "yarn", "factor": 16.0, "original_max_position_embeddings": 16,"""
+            + """ "rope_theta": 1000000.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}}""", 40 },
+        { "deepseek_v3", Latent + """, "model_type": "minicpm3", "scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 256,"""
+            + """ "q_lora_rank": 64, "num_key_value_heads": 4, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}""", 40 },
+        { "qwen3_5_text", Linear + """, "num_hidden_layers": 4}""", 40 },
+        { "qwen3_5_moe_text", Linear + """, "shared_expert_intermediate_size": 256, "num_hidden_layers": 2}""", 40 },
+        { "llama4_text", Pieces + """, "num_hidden_layers": 4, "interleave_moe_layer_step": 2, "intermediate_size_mlp": 512}""", 40 },
+        { "gemma4_text", Layers + """, "hidden_size_per_layer_input": 64, "vocab_size_per_layer_input": 143}""", 40 },
+        { "gemma4_text-moe", Layers + "}", 40 },
+        { "gemma4_text", Layers + """, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0}""", 40 },
+    };
+
     // llama.cpp takes GELU from a table.
     private static readonly string[] Gelu = ["gpt2", "gpt-", "bloom", "gemma", "starcoder2", "falcon"];
 
     private const string Latent = """{"qk_nope_head_dim": 32, "qk_rope_head_dim": 32, "v_head_dim": 64, "kv_lora_rank": 64""";
+
+    private const string Linear = """{"layer_types": null, "full_attention_interval": 2, "linear_key_head_dim": 64,"""
+        + """ "linear_value_head_dim": 64, "num_key_value_heads": 2""";
+
+    private const string Pieces = """{"layer_types": null, "no_rope_layers": null, "moe_layers": [1, 3], "attention_chunk_size": 8192,"""
+        + """ "floor_scale": 8192, "attn_scale": 0.1""";
+
+    private const string Layers = """{"sliding_window": 16, "global_head_dim": 128""";
 
     // llama.cpp knows Baichuan by its many layers.
     private static string Small(int layers) =>
@@ -120,6 +144,9 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
             // The published ramp of gpt-oss is not rounded; llama.cpp's is.
             var limit = name == "phi" || Gelu.Any(start => name.StartsWith(start, StringComparison.Ordinal)) ? 5e-3 : 2e-4;
             if (own.Model.Rope is { Type: "yarn", Truncate: false } && name == "gpt_oss") limit = 2;
+            // Its scores are not scaled down, so the table's error is seen more: with GELU rounded to 16 bits here, too, the gap is a
+            // quarter.
+            if (name == "gemma4_text") limit = 0.1;
             Assert.True(wide.Gap < limit, $"{type.Name}: log p differs by {wide.Gap}");
             Assert.True(wide.Same, $"{type.Name}: other tokens");
             // A state that is rounded may choose another expert.

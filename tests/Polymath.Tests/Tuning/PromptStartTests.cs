@@ -91,8 +91,8 @@ public sealed class PromptStartTests
     }
 
     [Theory]
-    [InlineData("chatglm2", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a chatglm does not support adaption prompts")]
-    [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","adapter_layers":9}""", "the model has 3 layers")]
+    [InlineData("t5", """{"peft_type":"ADAPTION_PROMPT"}""", "the attention of a t5 does not support adaption prompts")]
+    [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","adapter_layers":9}""", "the model has 3 layers of attention")]
     [InlineData("llama", """{"peft_type":"ADAPTION_PROMPT","target_modules":"attn"}""", "is called self_attn")]
     [InlineData("llama", """{"peft_type":"LORA","target_modules":["q_proj"],"layer_replication":[[0,2],[1,3]]}""",
         "is another model. Write that one first")]
