@@ -61,7 +61,7 @@ internal static class GgufFit
             "gemma2" or "gemma3_text" or "gemma4_text" => ("hidden_activation", "gelu_pytorch_tanh"),
             "gemma" or "starcoder2" => ("hidden_act", "gelu_pytorch_tanh"),
             "phi" => ("hidden_act", "gelu_new"),
-            "t5" => ("feed_forward_proj", "relu"),
+            "t5" => ("feed_forward_proj", read.Text("model_type", "t5") == "mt5" ? "gated-gelu" : "relu"),
             _ => ("hidden_act", "silu"),
         };
         if (type is "bloom" or "chatglm" or "falcon") return null;

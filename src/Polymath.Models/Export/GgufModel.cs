@@ -23,7 +23,8 @@ public sealed class GgufModel
         ArgumentNullException.ThrowIfNull(model);
         this.model = model;
         read = new ConfigReader(model.Configuration);
-        type = model.Configuration["model_type"]?.ToString() ?? "";
+        // llama.cpp makes no difference between the two.
+        type = model.Configuration["model_type"]?.ToString() switch { "mt5" => "t5", var own => own ?? "" };
         architecture = GgufNames.ArchitectureOf(type);
         recent = new GgufRecent(model, type, architecture);
         fourth = type == "gemma4_text" ? new GgufGemma4(model) : null;

@@ -29,6 +29,7 @@ internal static partial class GgufNames
         ["opt"] = "llama.cpp has no OPT",
         ["bert"] = "llama.cpp reads BERT for the vectors of whole texts and has no head over masked words",
         ["roberta"] = "llama.cpp reads RoBERTa for the vectors of whole texts and has no head over masked words",
+        ["modernbert"] = "llama.cpp reads ModernBERT for the vectors of whole texts and has no head over masked words",
         ["xlm-roberta"] = "llama.cpp reads XLM-RoBERTa for the vectors of whole texts and has no head over masked words",
     };
 

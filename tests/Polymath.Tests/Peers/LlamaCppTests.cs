@@ -215,7 +215,7 @@ public sealed partial class LlamaCppTests(ITestOutputHelper output)
         Assert.Contains(ours.Tensors.Keys, tensor => ours.TypeOf(tensor) == name);
     }
 
-    public static TheoryData<string> Pairs => ["t5", "t5-gated", "t5-untied"];
+    public static TheoryData<string> Pairs => ["t5", "t5-gated", "t5-untied", "mt5"];
 
     [Theory(Explicit = true, DisableDiscoveryEnumeration = true)]
     [MemberData(nameof(Pairs))]
