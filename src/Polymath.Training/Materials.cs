@@ -189,8 +189,14 @@ public sealed class Materials : IDisposable
     private static string[] Specials(Recipe recipe)
     {
         string[] own = recipe.Model is ChatGlmSpec ? ["[MASK]", .. NamedTemplates.Needs(Glm)] : [.. ChatTemplate.Specials];
-        return [.. own.Union(NamedTemplates.Needs(recipe.Chat?.Template ?? ""))];
+        return [.. (Marks(recipe)?.Tokens ?? []).Union(own).Union(NamedTemplates.Needs(recipe.Chat?.Template ?? ""))];
     }
+
+    private static FreshMarks? Marks(Recipe recipe) => recipe.Model is FamilySpec family ? FreshFamily.MarksOf(family.Family) : null;
+
+    // A masked model reads its texts between two tokens, which the tokenizer puts there.
+    private static Tokenizer Framed(Tokenizer tokenizer, Recipe recipe) =>
+        Marks(recipe) is { Open: { } open, Close: { } close } ? tokenizer.Framed(open, close) : tokenizer;
 
     private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {
@@ -202,7 +208,7 @@ public sealed class Materials : IDisposable
             var data = new StageData(stage, corpora, contract);
             return data.Rows(DataSplit.Train).SelectMany(row => data.Render(row).Texts);
         });
-        return recipe.Tokenizer switch
+        return Framed(recipe.Tokenizer switch
         {
             ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, specials),
             WordPieceSpec spec => WordPieceTrainer.Train(
@@ -215,7 +221,7 @@ public sealed class Materials : IDisposable
             CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, specials),
             _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, "
                 + "vocabularySize: 8000}` to the recipe."),
-        };
+        }, recipe);
     }
 
     /// <summary>A stage's data.</summary>
@@ -284,7 +290,9 @@ public sealed class Materials : IDisposable
     {
         var heads = stage is { TrainsHead: true } ? stage : null;
         if (BaseModel is { } folder) return Together(Open(folder, heads));
-        var ends = (Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0);
+        var marks = Marks(Recipe);
+        var ends = (
+            Tokenizer.IdOf(marks?.Open ?? Contract.Template.Begin) ?? 0, Tokenizer.IdOf(marks?.Close ?? Contract.Template.End) ?? 0);
         return Together(Fresh(ModelFolder.Configure(Recipe.Model, Tokenizer.VocabularySize, ends, Tokenizer.IdOf), heads));
     }
 

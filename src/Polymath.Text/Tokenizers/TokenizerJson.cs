@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -97,6 +98,19 @@ internal static class TokenizerJson
             writer.WriteBoolean("byte_fallback", true);
             writer.WriteEndObject();
         });
+
+    /// <summary>A tokenizer that puts a token before and one behind each text, as BERT's do.</summary>
+    public static Tokenizer Framed(Tokenizer tokenizer, string open, string close)
+    {
+        JsonArray Pair(string token) => new(
+            token, tokenizer.IdOf(token) ?? throw new InputException($"the tokenizer has no token '{token}'. Add it to its special tokens."));
+        var content = JsonNode.Parse(tokenizer.ToJson().Span)!;
+        content["post_processor"] = new JsonObject { ["type"] = "BertProcessing", ["sep"] = Pair(close), ["cls"] = Pair(open) };
+        return TokenizerReader.Read(Tokenizer.FileName, JsonSerializer.SerializeToUtf8Bytes(content, written));
+    }
+
+    private static readonly JsonSerializerOptions written =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
 
     /// <summary>Refuses special tokens that could be mistaken for text.</summary>
     /// <exception cref="InputException">A token is empty, repeated, a single character or the name of a byte.</exception>

@@ -3,6 +3,7 @@ using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Training.Lessons;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
 using Polymath.Training.Stages;
@@ -67,7 +68,7 @@ public sealed class AbilityMeter(Materials materials)
         foreach (var name in names.Where(name => Measures(model.Model, name)))
             values[name] = materials.Recipe.Abilities![name] switch
             {
-                PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
+                PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Read(spec, model.Model))),
                 AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model)),
                 RewardAbility spec => MeanReward(
                     spec,
@@ -93,6 +94,24 @@ public sealed class AbilityMeter(Materials materials)
     {
         if (!prepared.TryGetValue(name, out var value)) prepared[name] = value = make();
         return (T)value;
+    }
+
+    // A model that reads in both directions is asked for hidden words.
+    private IReadOnlyList<Item> Read(PerplexityAbility spec, LanguageModel model)
+    {
+        var stage = materials.Stage(spec.Stage);
+        if (stage.Objective is not PretrainSpec || model.Reading == Reading.Decoder) return Items(spec.Stage, spec.Split, spec.Rows);
+        var hidden = new HiddenLesson(
+            stage,
+            model,
+            materials.Tokenizer,
+            materials.Contract.Template.End);
+        return hidden.Measured(
+            materials.Data(spec.Stage),
+            spec.Split,
+            materials.BatchOf(stage),
+            spec.Rows,
+            materials.Recipe.Seed);
     }
 
     private IReadOnlyList<Item> Items(

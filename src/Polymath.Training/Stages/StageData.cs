@@ -133,6 +133,10 @@ public sealed class StageData
             .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 
+    /// <summary>The text of a row as a stage that reads has it.</summary>
+    /// <param name="row">The row.</param>
+    internal string Text(Row row) => first.Fill(row.Fields);
+
     /// <summary>What the user says in a row, before any conversion.</summary>
     /// <param name="row">The row.</param>
     public string Prompt(Row row)
@@ -241,8 +245,10 @@ public sealed class StageData
     // A model that reads a beginning in both directions needs its marks in every row.
     private bool Fills(int? promptEnd) => stage.FillsRows && promptEnd is null;
 
-    // The reason that holds: rows that were left out, or none that the split gave.
-    private InputException NoRows(DataSplit split, RowCounts counts)
+    /// <summary>The reason that holds: rows that were left out, or none that the split gave.</summary>
+    /// <param name="split">The part of the data.</param>
+    /// <param name="counts">What became of its rows.</param>
+    internal InputException NoRows(DataSplit split, RowCounts counts)
     {
         var name = split.ToString().ToLowerInvariant();
         if (counts.Dropped > 0)
@@ -304,7 +310,11 @@ public sealed class StageData
     /// <param name="seed">The run's seed, by which they are chosen.</param>
     internal IReadOnlyList<Row> HeldOutRows(int most, long seed) => Chosen(Rows(DataSplit.Validation), most, seed);
 
-    private IReadOnlyList<T> Chosen<T>(IReadOnlyList<T> all, int most, long seed)
+    /// <summary>Some of all, in a fixed order.</summary>
+    /// <param name="all">All.</param>
+    /// <param name="most">The most.</param>
+    /// <param name="seed">The run's seed, by which they are chosen.</param>
+    internal IReadOnlyList<T> Chosen<T>(IReadOnlyList<T> all, int most, long seed)
     {
         if (all.Count == 0) return all;
         var order = new Permutation(all.Count, seed, $"held out of {stage.Name}", 0);
