@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
+using Polymath.Text.Templates;
 
 namespace Polymath.Models;
 
@@ -48,7 +49,8 @@ internal sealed record FreshForm(string Stem, string Ending = "ForCausalLM")
     // The padding token has the number from which positions are counted.
     private static readonly FreshMarks roberta = new(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "<s>", "</s>");
 
-    private static readonly FreshMarks gaps = new([.. Enumerable.Range(0, 100).Select(i => $"<extra_id_{i}>")], null, null);
+    private static readonly FreshMarks gaps = new(
+        [.. Enumerable.Range(0, 100).Select(i => $"<extra_id_{i}>")], null, ChatTemplate.Own.End);
 
     private static int WidthOf(FamilySpec spec) => spec.HeadWidth ?? spec.HiddenSize / spec.Heads;
 

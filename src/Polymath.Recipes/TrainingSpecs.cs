@@ -157,13 +157,14 @@ public sealed record CheckpointSettings(
 [Case("kind", "accuracy", typeof(AccuracyAbility))]
 [Case("kind", "reward", typeof(RewardAbility))]
 [Case("kind", "distinct", typeof(DistinctAbility))]
+[Case("kind", "choice", typeof(ChoiceAbility))]
 public abstract record AbilitySpec
 {
     /// <summary>Whether a higher value is better.</summary>
     public abstract bool HigherIsBetter { get; }
 
-    /// <summary>The stage whose rows are measured.</summary>
-    public abstract string StageName { get; }
+    /// <summary>The stage whose rows are measured; null for rows of their own.</summary>
+    public abstract string? StageName { get; }
 }
 
 /// <summary>exp of the mean loss per target token, on a pretraining or finetuning stage's held-out rows.</summary>

@@ -194,9 +194,9 @@ public sealed class Materials : IDisposable
 
     private static FreshMarks? Marks(Recipe recipe) => recipe.Model is FamilySpec family ? FreshFamily.MarksOf(family.Family) : null;
 
-    // A masked model reads its texts between two tokens, which the tokenizer puts there.
+    // A masked model reads its texts between two tokens, and a T5 reads them before one; the tokenizer puts them there.
     private static Tokenizer Framed(Tokenizer tokenizer, Recipe recipe) =>
-        Marks(recipe) is { Open: { } open, Close: { } close } ? tokenizer.Framed(open, close) : tokenizer;
+        Marks(recipe) is { } marks ? tokenizer.Framed(marks.Open, marks.Close) : tokenizer;
 
     private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {

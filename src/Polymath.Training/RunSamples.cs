@@ -69,12 +69,7 @@ internal static class RunSamples
         TextModel model,
         int count)
     {
-        var hidden = new HiddenLesson(
-            stage,
-            model.Model,
-            model.Tokenizer,
-            materials.Contract.Template.End);
-        var items = hidden.Measured(
+        var items = new HiddenLesson(stage, model.Model, model.Tokenizer).Measured(
             materials.Data(stage),
             DataSplit.Validation,
             materials.BatchOf(stage) with { MaxLength = Math.Min(MostTokens, materials.LengthOf(stage)) },

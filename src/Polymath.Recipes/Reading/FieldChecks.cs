@@ -21,6 +21,19 @@ internal sealed class FieldChecks(Checks checks)
             Stage(part, path);
         foreach (var ability in (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Values.OfType<RewardAbility>())
             RewardFields(checks.StageNamed(ability.Stage), ability.Reward);
+        foreach (var (name, ability) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
+            if (ability is ChoiceAbility choice) Choice(choice, $"abilities.{name}");
+    }
+
+    private void Choice(ChoiceAbility ability, string path)
+    {
+        if (ability.Data is not { } source) return;
+        List<string> sources = ability.ShotsFrom is { } solved ? [source, solved] : [source];
+        Template(TemplateFields.In(ability.Question ?? ""), sources, $"{path}.question");
+        foreach (var (text, i) in (ability.Choices ?? []).Select((text, i) => (text, i)))
+            Template(TemplateFields.In(text ?? ""), sources, $"{path}.choices[{i}]");
+        Template(TemplateFields.In(ability.Answer ?? ""), sources, $"{path}.answer");
+        if (ability.ShotsBy is { } by && checks.Sound($"{path}.shotsBy")) Known(by, sources, $"{path}.shotsBy");
     }
 
     private void Files(FilesSpec files, string name)

@@ -76,7 +76,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             else if (GateBound.Parse(text) is not { } bound)
                 checks.Fault(at, $"'{text}' is no bound", "write \">= NUMBER\", \"<= NUMBER * before\", or with < or >");
             else if (!bound.IsRelative && bound is { Above: true, Bound: >= 1 }
-                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility
+                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility or ChoiceAbility
                 && (bound.Bound > 1 || bound.Strict))
                 checks.Fault(at, $"'{name}' is a share and never {text}", "write a number below 1");
         }

@@ -41,7 +41,8 @@ public sealed class HiddenWords(MaskSpec spec, IReadOnlyList<int> vocabulary)
 
     /// <summary>
     /// A row without some spans, as T5 learns it: each span is read as a gap's token, and the answer says behind each gap's token what is
-    /// missing there. Spans and what is between them have random lengths; a row begins with what is read and ends with a span.
+    /// missing there. Spans and what is between them have random lengths. Unlike in T5's own code, a row may begin with a span and end
+    /// with what is read, so that any word of a short row may be missing.
     /// </summary>
     /// <param name="row">The row; the tokens that have a weight may be taken out, and they follow each other.</param>
     /// <param name="gaps">The gaps' tokens.</param>
@@ -59,9 +60,10 @@ public sealed class HiddenWords(MaskSpec spec, IReadOnlyList<int> vocabulary)
         var length = last - first + 1;
         // Something is left to read.
         var taken = Math.Max(1, Math.Min(length - 1, CountOf(length)));
-        var spans = Math.Clamp((int)Math.Round(taken / spec.SpanLength), 1, Math.Min(gaps.Count, Math.Max(1, length - taken)));
-        spans = Math.Min(spans, taken);
-        int[] missing = Parts(taken, spans, ref stream), read = Parts(length - taken, spans, ref stream);
+        var most = Math.Min(Math.Min(gaps.Count, taken), length - taken + 1);
+        var spans = Math.Clamp((int)Math.Round(taken / spec.SpanLength), 1, most);
+        int[] missing = Parts(taken, spans, ref stream), read = Parts(length - taken + 2, spans + 1, ref stream);
+        (read[0], read[^1]) = (read[0] - 1, read[^1] - 1);
         List<int> source = [.. row.Ids[..first]], answer = [];
         var at = first;
         for (var s = 0; s < spans; s++)
@@ -85,7 +87,6 @@ public sealed class HiddenWords(MaskSpec spec, IReadOnlyList<int> vocabulary)
     // A whole cut into parts of at least one: the cuts are chosen among the places between its tokens.
     private static int[] Parts(int whole, int count, ref RandomStream stream)
     {
-        if (count >= whole) return [.. Enumerable.Range(0, count).Select(i => i < whole ? 1 : 0)];
         int[] places = [.. Enumerable.Range(1, whole - 1)];
         for (var i = 0; i < count - 1; i++)
         {

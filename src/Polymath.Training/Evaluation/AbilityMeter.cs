@@ -31,7 +31,8 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         var ability = materials.Recipe.Abilities![name];
-        return materials.Stage(ability.StageName).TrainsHead == model.Labels is not null
+        if (ability.StageName is not { } stage) return model.Labels is null;
+        return materials.Stage(stage).TrainsHead == model.Labels is not null
             && (ability is not RewardAbility reward || materials.Rewards.Has(reward.Reward));
     }
 
@@ -64,6 +65,8 @@ public sealed class AbilityMeter(Materials materials)
                     cancellation);
             return given;
         }
+        // Abilities that differ in their score alone share the likelihoods.
+        var likelihoods = new Dictionary<string, IReadOnlyList<IReadOnlyList<ChoiceLikelihood>>>();
         var values = new Dictionary<string, double>();
         foreach (var name in names.Where(name => Measures(model.Model, name)))
             values[name] = materials.Recipe.Abilities![name] switch
@@ -85,9 +88,27 @@ public sealed class AbilityMeter(Materials materials)
                     spec.Temperature,
                     spec.MaxNewTokens,
                     spec.Split).Select(pair => pair.Answer), spec.N),
+                ChoiceAbility spec => Chosen(spec, model, likelihoods, cancellation),
                 var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
             };
         return values;
+    }
+
+    private double Chosen(
+        ChoiceAbility spec,
+        TextModel model,
+        Dictionary<string, IReadOnlyList<IReadOnlyList<ChoiceLikelihood>>> known,
+        CancellationToken stop)
+    {
+        if (model.Model.Reading == Reading.Encoder)
+            throw new InputException($"An ability of the kind choice needs the probability of a text, and a "
+                + $"{model.Model.Configuration["model_type"]} reads in both directions. Use a model that writes, or a task stage.");
+        var questions = Prepared($"choice {spec.Asked}", () => new ChoiceQuestions(spec, materials.Corpora, materials.Recipe.Seed));
+        if (spec.Format == ChoiceFormat.Gsm8k) return questions.Written(model, stop);
+        var alone = materials.Recipe.Abilities!.Values.OfType<ChoiceAbility>()
+            .Any(other => other.Score == ChoiceScore.Pmi && other.Asked == spec.Asked);
+        if (!known.TryGetValue(spec.Asked, out var all)) known[spec.Asked] = all = questions.Likelihoods(model, alone, stop);
+        return questions.Accuracy(all, spec.Score);
     }
 
     private T Prepared<T>(string name, Func<T> make) where T : notnull
@@ -101,12 +122,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         var stage = materials.Stage(spec.Stage);
         if (stage.Objective is not PretrainSpec || model.Reading == Reading.Decoder) return Items(spec.Stage, spec.Split, spec.Rows);
-        var hidden = new HiddenLesson(
-            stage,
-            model,
-            materials.Tokenizer,
-            materials.Contract.Template.End);
-        return hidden.Measured(
+        return new HiddenLesson(stage, model, materials.Tokenizer).Measured(
             materials.Data(spec.Stage),
             spec.Split,
             materials.BatchOf(stage),

@@ -26,13 +26,8 @@ internal sealed class HiddenLesson
     /// <param name="stage">The stage.</param>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
-    /// <param name="end">The token that ends a text of the model's layout.</param>
     /// <exception cref="InputException">The model has no token for what is hidden, or the settings are for another kind of model.</exception>
-    internal HiddenLesson(
-        StageSpec stage,
-        LanguageModel model,
-        Tokenizer tokenizer,
-        string end)
+    internal HiddenLesson(StageSpec stage, LanguageModel model, Tokenizer tokenizer)
     {
         (this.stage, this.model, this.tokenizer, marks) = (stage, model, tokenizer, PromptTokens.Of(tokenizer));
         var spec = ((PretrainSpec)stage.Objective).Mask ?? new MaskSpec();
@@ -41,8 +36,6 @@ internal sealed class HiddenLesson
         words = new HiddenWords(
             spec, [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => !specials.Contains(id) && tokenizer.TokenOf(id).Length > 0)]);
         frame = LabelledText.FrameOf(tokenizer);
-        // Answers of an encoder-decoder end, be it with the layout's token.
-        if (model.Reading == Reading.EncoderDecoder && frame.Close.Length == 0 && tokenizer.IdOf(end) is { } own) frame = (frame.Open, [own]);
     }
 
     private void Suits(MaskSpec spec)
@@ -66,11 +59,7 @@ internal sealed class HiddenLesson
     /// <param name="context">What it is made from.</param>
     internal static Lesson Of(LessonContext context)
     {
-        var hidden = new HiddenLesson(
-            context.Stage,
-            context.Model.Model,
-            context.Materials.Tokenizer,
-            context.Materials.Contract.Template.End);
+        var hidden = new HiddenLesson(context.Stage, context.Model.Model, context.Materials.Tokenizer);
         context.Data.Tell(DataSplit.Train, context.Materials.Recipe);
         var made = hidden.Rows(context.Data, context.Data.Rows(DataSplit.Train), context.HeldOutBatch);
         if (made.Items.Count == 0) throw context.Data.NoRows(DataSplit.Train, made.Counts(_ => 0));
