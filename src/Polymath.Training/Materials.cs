@@ -16,6 +16,7 @@ public sealed class Materials : IDisposable
     private readonly string baseFolder;
     private readonly List<StageData> changed = [];
     private RewardSet? rewards;
+    private AskedTasks? asked;
     private int? context;
 
     /// <summary>The folder that paths in the recipe are relative to.</summary>
@@ -270,6 +271,9 @@ public sealed class Materials : IDisposable
     /// <summary>The rewards; programs and models among them are opened when they are first needed.</summary>
     public RewardSet Rewards => rewards ??= new RewardSet(this);
 
+    /// <summary>The tasks that prompts ask for.</summary>
+    public AskedTasks Asked => asked ??= new AskedTasks(this);
+
     /// <summary>The folder of the model that a run starts from; null when it starts from fresh weights.</summary>
     public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
 
@@ -321,5 +325,9 @@ public sealed class Materials : IDisposable
     private IReadOnlyList<string> LabelsOf(StageSpec stage) => stage.TrainsLabels ? Data(stage).Labels() : [];
 
     /// <summary>Ends the programs and frees the models of rewards.</summary>
-    public void Dispose() => rewards?.Dispose();
+    public void Dispose()
+    {
+        rewards?.Dispose();
+        asked?.Dispose();
+    }
 }

@@ -78,9 +78,9 @@ internal static class ClassifyVerb
         using var opened = open();
         var task = Task(opened);
         if (task?.Fields() is { Count: not 1 } fields)
-            throw new InputException($"The stage's prompt '{task.Template}' asks for {string.Join(", ", fields)}, but --text is one text. "
-                + "Give a file with these columns: --input FILE.csv.");
-        using var asked = task is null ? null : new PromptedLabels(opened.Text, task);
+            throw new InputException($"The stage's prompt '{task.Prompts[0].Template}' asks for {string.Join(", ", fields)}, but --text "
+                + "is one text. Give a file with these columns: --input FILE.csv.");
+        using var asked = task is null ? null : new PromptedLabels(opened.Text, task, opened.Place);
         var answers = asked is null
             ? LabelReader.Read(opened.Text, [text], 1)
             : asked.Read([("The text", new Dictionary<string, string> { [task!.Fields()[0]] = text })], 1);
@@ -110,7 +110,7 @@ internal static class ClassifyVerb
         using var opened = open();
         var task = Task(opened);
         var label = rows.LabelField(columns.Label, task?.Label);
-        using var asked = task is null ? null : new PromptedLabels(opened.Text, task);
+        using var asked = task is null ? null : new PromptedLabels(opened.Text, task, opened.Place);
         var answers = asked is null
             ? LabelReader.Read(opened.Text, rows.Texts(rows.TextField(columns.Text, label)), rowsAtOnce)
             : asked.Read(

@@ -171,8 +171,11 @@ internal sealed class FieldChecks(Checks checks)
         })
             Template(TemplateFields.In(template ?? ""), sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
-            Template(
-                TemplateFields.OfPrompt(method.Template ?? ""), sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
+        {
+            foreach (var (ask, i) in method.Asks().Select((ask, i) => (ask, i)))
+                Template(
+                    TemplateFields.OfPrompt(ask.Template ?? ""), sources, $"{checks.PathOf(method)}.{method.KeyOf(i)}", TemplateFields.Mask);
+        }
         var judging = stage.Objective as AlignSpec;
         foreach (var reward in (judging?.Rewards?.Keys ?? []).Concat(judging?.Probes ?? []))
             RewardFields(stage, reward);

@@ -9,8 +9,8 @@ namespace Polymath.Text.Packing;
 /// <param name="Data">The name of its source, by which rows are routed to adapters; null when it is not needed.</param>
 public readonly record struct TokenRow(int[] Ids, float[] Learn, string Source, string? Data = null)
 {
-    /// <summary>The place of the token where a prompt's answer is read; null for the last one.</summary>
-    public int? Answer { get; init; }
+    /// <summary>The places of the tokens where a prompt's answers are read, one for each mask; null for the last one alone.</summary>
+    public IReadOnlyList<int>? Answers { get; init; }
 
     /// <summary>
     /// For a row with masked words, what stands at each place and is learned there, or −100 where nothing is; <see cref="Learn"/> does

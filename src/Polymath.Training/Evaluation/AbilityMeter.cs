@@ -8,7 +8,6 @@ using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
 using Polymath.Training.Stages;
 using Polymath.Tuning.Prompts;
-using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Evaluation;
@@ -135,7 +134,7 @@ public sealed class AbilityMeter(Materials materials)
         DataSplit split,
         int rows,
         IReadOnlyList<string>? labels = null,
-        PromptReader? prompts = null)
+        AskedTask? asked = null)
     {
         var spec = materials.Stage(stage);
         var (items, _) = materials.Data(stage).Items(
@@ -143,7 +142,7 @@ public sealed class AbilityMeter(Materials materials)
             materials.Tokenizer,
             materials.BatchOf(spec),
             labels,
-            prompts: prompts);
+            asked: asked);
         return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
     }
 
@@ -156,11 +155,10 @@ public sealed class AbilityMeter(Materials materials)
     private (RowScores Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, TextModel model)
     {
         var stage = materials.Stage(spec.Stage);
-        var known = materials.Data(spec.Stage).Labels();
-        if (stage.Method is PromptMethod method)
-            return Prepared(name, () => Asked(spec, method, known, model));
+        if (stage.Method is PromptMethod)
+            return Asked(name, spec, model);
         // Labels are numbered as in the model's head.
-        var labels = HeadStage.Labels(stage, model.Model, known);
+        var labels = HeadStage.Labels(stage, model.Model, materials.Data(spec.Stage).Labels());
         return Prepared(
             $"{name}: {string.Join('\n', labels)}",
             () => (
@@ -170,23 +168,21 @@ public sealed class AbilityMeter(Materials materials)
 
     private delegate Tensor RowScores(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows);
 
-    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(
-        AccuracyAbility spec,
-        PromptMethod method,
-        IReadOnlyList<string> labels,
-        TextModel model)
+    // What a task has found while it was learned may be part of its rows.
+    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(string name, AccuracyAbility spec, TextModel model)
     {
-        var prompts = materials.Data(spec.Stage).PromptsOf(model);
-        var contentFree = prompts.ContentFree(method.Verbalizer.ContentFree);
-        var words = TaskWords.Of(labels, method.Verbalizer.Words, materials.Tokenizer, method.Verbalizer.Read);
-        return (
-            new WordedLabels(words.Verbalizer(contentFree.Count > 0), contentFree).Scores,
-            Items(
-                spec.Stage,
-                spec.Split,
-                spec.Rows,
-                labels,
-                prompts));
+        var asked = materials.Asked.Of(spec.Stage, model);
+        var items = Prepared($"{name}: {asked.Task.ToJson()}", () => Items(
+            spec.Stage,
+            spec.Split,
+            spec.Rows,
+            asked.Task.Labels,
+            asked));
+        return ((one, batch, rows) =>
+        {
+            using var on = asked.On(one);
+            return asked.Scores(one, batch, rows);
+        }, items);
     }
 
     /// <summary>exp of the mean loss per target token.</summary>

@@ -21,6 +21,15 @@ internal sealed record Lesson(
     /// <summary>Weights that are trained besides those of the stage's method, such as a critic's.</summary>
     public IReadOnlyList<Weight> Weights { get; init; } = [];
 
+    /// <summary>The name of those weights in checkpoints.</summary>
+    public string WeightsName { get; init; } = "critic";
+
+    /// <summary>Their own learning rate; the stage's when null.</summary>
+    public double? Rate { get; init; }
+
+    /// <summary>Writes what belongs beside the stage's model into the model's folder.</summary>
+    public Action<string>? Beside { get; init; }
+
     /// <summary>Writes what those have learned to the stage's folder.</summary>
     public Action<string>? Save { get; init; }
 

@@ -1,31 +1,28 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Packing;
-using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
 
-/// <summary>Labels rows with a model that is asked by a prompt.</summary>
+/// <summary>Labels rows with a model that is asked by prompts.</summary>
 public sealed class PromptedLabels : IDisposable
 {
     private readonly TextModel model;
-    private readonly PromptReader prompts;
-    private readonly WordVerbalizer verbalizer;
-    private readonly IReadOnlyList<TokenRow> contentFree;
+    private readonly AskedTask asked;
+    private readonly IDisposable on;
 
     /// <summary>A labeller.</summary>
     /// <param name="model">The model.</param>
     /// <param name="task">The task.</param>
+    /// <param name="folder">The folder that it was read from.</param>
     /// <exception cref="InputException">The model cannot read the task's template or words.</exception>
-    public PromptedLabels(TextModel model, PromptTask task)
+    public PromptedLabels(TextModel model, PromptTask task, string folder)
     {
         ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(task);
         this.model = model;
-        prompts = new PromptReader(model, task.Template, task.Cut);
-        contentFree = prompts.ContentFree(task.ContentFree);
-        verbalizer = TaskWords.Of(task.Labels, task.Words, model.Tokenizer, task.Reading).Verbalizer(contentFree.Count > 0);
+        asked = AskedTask.Open(model, task, folder);
+        on = asked.On(model.Model);
     }
 
     /// <summary>The probability of each label, for each row in order. All rows are looked at before the first is read.</summary>
@@ -40,19 +37,19 @@ public sealed class PromptedLabels : IDisposable
         return Scored(fitted, rowsAtOnce);
     }
 
-    private (TokenRow Row, bool Cut) Fitted(string name, IReadOnlyDictionary<string, string> fields)
+    private (IReadOnlyList<TokenRow> Rows, bool Cut) Fitted(string name, IReadOnlyDictionary<string, string> fields)
     {
         var room = model.Model.Sizes.ContextLength - model.Model.VirtualTokens;
-        var whole = prompts.Row(name, fields);
-        return whole.Length > room ? (prompts.Row(name, fields, room), true) : (whole, false);
+        var whole = asked.Rows(name, fields);
+        return whole.Any(row => row.Length > room) ? (asked.Rows(name, fields, room), true) : (whole, false);
     }
 
-    private IEnumerable<LabelledAnswer> Scored(List<(TokenRow Row, bool Cut)> rows, int rowsAtOnce)
+    private IEnumerable<LabelledAnswer> Scored(List<(IReadOnlyList<TokenRow> Rows, bool Cut)> rows, int rowsAtOnce)
     {
-        var labels = verbalizer.Table.Labels.Words.Count;
+        var labels = asked.Task.Labels.Count;
         foreach (var part in rows.Chunk(rowsAtOnce))
         {
-            var scores = Scores([.. part.Select(row => row.Row)]);
+            var scores = Scores([.. part.SelectMany(row => row.Rows)]);
             for (var i = 0; i < part.Length; i++)
                 yield return new LabelledAnswer([.. scores[(i * labels)..((i + 1) * labels)].Select(score => (double)score)], part[i].Cut);
         }
@@ -63,15 +60,14 @@ public sealed class PromptedLabels : IDisposable
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         using var batch = model.Model.Lay(rows);
-        var scores = WordScores.Of(
-            model.Model,
-            batch,
-            rows,
-            verbalizer,
-            contentFree).to(ScalarType.Float32).softmax(-1);
+        var scores = asked.Scores(model.Model, batch, rows).exp();
         return scores.cpu().contiguous().data<float>().ToArray();
     }
 
     /// <inheritdoc/>
-    public void Dispose() => verbalizer.Dispose();
+    public void Dispose()
+    {
+        on.Dispose();
+        asked.Dispose();
+    }
 }

@@ -59,7 +59,7 @@ public sealed class PromptStageTests : IDisposable
         var ran = Run("run", Recipe(family, ", cut: head", template, verbalizer), "--run-dir", "run");
         Assert.True(ran.Code == 0, ran.All);
         var task = JsonNode.Parse(File.ReadAllText(folder.At("run", "stages", "01-one", "model", "task.json")))!;
-        Assert.Equal(("Head", template), ((string?)task["cut"], (string?)task["template"]));
+        Assert.Equal(("Head", template), ((string?)task["prompts"]![0]!["cut"], (string?)task["prompts"]![0]!["template"]));
         var measured = JsonNode.Parse(File.ReadAllText(folder.At("run", "stages", "01-one", "report.json")))!["abilities"]!;
         Assert.InRange((double)measured["kinds"]!, 0, 1);
         var answered = Run("classify", "run", "--stage", "one", "--text", "a b 1", "--json");
@@ -94,7 +94,8 @@ public sealed class PromptStageTests : IDisposable
     [InlineData("bert-mlm", "{text} it was", "words: {soft: soft, hard: hard}", "the template has no {mask}")]
     [InlineData("bert-mlm", "{text|lowr} {mask}", "words: {soft: soft, hard: hard}", "at character 7: there is no filter 'lowr'")]
     [InlineData("bert-mlm", "{txt} {mask}", "words: {soft: soft, hard: hard}", "has no field 'txt'")]
-    [InlineData("bert-mlm", "{soft} {text} {mask}", "words: {soft: soft, hard: hard}", "soft tokens within a recipe's template")]
+    [InlineData("bert-mlm", "{soft:0} {text} {mask}", "words: {soft: soft, hard: hard}", "behind soft: stands how many")]
+    [InlineData("bert-mlm", "{soft|one} {text} {mask}", "words: {soft: soft, hard: hard}", "at character 7: 'one' is nothing of a soft")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: [], hard: hard}", "the label 'soft' has no word")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: Ω, hard: hard}", "'Ω' of the label 'soft' is not in the vocabulary")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}", "begin with the same token")]
