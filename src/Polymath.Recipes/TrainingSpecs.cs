@@ -187,16 +187,28 @@ public sealed record PerplexityAbility(
 /// <param name="Stage">The stage whose data, template and verbalizer are used.</param>
 /// <param name="Rows">The most rows.</param>
 /// <param name="Split">The part of the data.</param>
+/// <param name="Figure">What is counted: right rows, or the mean F1 of the labels.</param>
 public sealed record AccuracyAbility(
     [Means(Meaning.StageName)] string Stage,
     [Bounds(1)] int Rows = 1000,
-    DataSplit Split = DataSplit.Validation) : AbilitySpec
+    DataSplit Split = DataSplit.Validation,
+    LabelFigure Figure = LabelFigure.Accuracy) : AbilitySpec
 {
     /// <inheritdoc/>
     public override bool HigherIsBetter => true;
 
     /// <inheritdoc/>
     public override string StageName => Stage;
+}
+
+/// <summary>A figure of guessed labels.</summary>
+public enum LabelFigure
+{
+    /// <summary>The share of right rows.</summary>
+    Accuracy,
+
+    /// <summary>The mean over labels of F1 = 2·P·R/(P + R), of precision P and recall R; every label counts alike, however rare.</summary>
+    MacroF1,
 }
 
 /// <summary>The mean reward of sampled answers to held-out prompts.</summary>

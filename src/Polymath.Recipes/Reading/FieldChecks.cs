@@ -95,6 +95,7 @@ internal sealed class FieldChecks(Checks checks)
         foreach (var (field, template) in view.Fields ?? new Dictionary<string, string>())
             Template(TemplateFields.In(template ?? ""), [view.View], $"{path}.fields.{field}");
         Filters(view.Where, view.View, path);
+        if (view.Few is { By: { } by } && checks.Sound($"{path}.few.by")) Known(by, [name], $"{path}.few.by");
     }
 
     private void Filters(IReadOnlyList<FilterSpec>? filters, string source, string path)

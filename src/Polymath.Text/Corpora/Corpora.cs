@@ -326,7 +326,7 @@ public sealed class Corpora(
         CheckNotEmpty(name, rows.Count, log);
         if (spec.Fields is { Count: > 0 } added)
             rows = WithFields(rows, added);
-        return PartOf(name, rows, spec.Part);
+        return PartOf(name, spec.Few is { } few ? [.. FewRows.Of(name, rows, few, recipe.Seed)] : rows, spec.Part);
     }
 
     private static List<Row> WithFields(List<Row> rows, IReadOnlyDictionary<string, string> added)

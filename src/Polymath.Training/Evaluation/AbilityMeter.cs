@@ -71,7 +71,7 @@ public sealed class AbilityMeter(Materials materials)
             values[name] = materials.Recipe.Abilities![name] switch
             {
                 PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Read(spec, model.Model))),
-                AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model)),
+                AccuracyAbility spec => LabelFigures.Of(spec.Figure, Guesses(model.Model, Task(name, spec, model))),
                 RewardAbility spec => MeanReward(
                     spec,
                     Answers(
@@ -202,18 +202,18 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    private static double Accuracy(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
+    private static List<(int Guess, int Label)> Guesses(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
     {
-        var right = 0;
+        var found = new List<(int, int)>();
         foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokenChunks.Measured))
         {
             using var scope = NewDisposeScope();
             List<TokenRow> rows = [.. part.SelectMany(item => item.Rows)];
             using var batch = model.Lay(rows);
             var guesses = task.Scores(model, batch, rows).argmax(-1).cpu().data<long>().ToArray();
-            right += part.Where((item, i) => guesses[i] == ((LabelItem)item).Label).Count();
+            found.AddRange(part.Select((item, i) => ((int)guesses[i], ((LabelItem)item).Label)));
         }
-        return (double)right / task.Items.Count;
+        return found;
     }
 
     private List<(Row Row, string Answer)> Generate(

@@ -17,7 +17,7 @@ public sealed class HiddenStageTests : IDisposable
     public HiddenStageTests() => folder.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 120).Select(i =>
     {
         var (thing, colour) = facts[i % facts.Length];
-        return $"{{\"id\": \"{i}\", \"text\": \"the {thing} is {colour} .\", \"thing\": \"{thing}\", \"colour\": \"{colour}\"}}\n";
+        return $"{{\"id\": \"{i}\", \"text\": \"the {thing} is {colour}\", \"thing\": \"{thing}\", \"colour\": \"{colour}\"}}\n";
     })));
 
     public void Dispose() => folder.Dispose();
@@ -25,7 +25,7 @@ public sealed class HiddenStageTests : IDisposable
     private CliResult Run(string run, params string[] more) =>
         CliProgram.Run(folder.Path, ["run", "one.yaml", "--run-dir", run, .. more]);
 
-    private void Write(string model, string tokenizer, int steps, string read = "mask: {share: 0.2}", string batch = "fill: false", string rate = "3e-3") =>
+    private void Write(string model, string tokenizer, int steps, string read = "mask: {share: 0.2}", string batch = "fill: false") =>
         folder.Write("one.yaml", RecipeBuilder.Named("one").Model(model).Tokenizer(tokenizer)
             .Data("rows", "files: rows.jsonl", "split: {validation: 0.2}")
             .With("abilities", "{reading: {kind: perplexity, stage: read, rows: 20}, colours: {kind: accuracy, stage: ask, rows: 20}}")
@@ -35,7 +35,7 @@ public sealed class HiddenStageTests : IDisposable
                 "data: rows",
                 $"steps: {steps}",
                 read,
-                $"optimizer: {{rate: {rate}}}",
+                "optimizer: {rate: 3e-3}",
                 $"batch: {{tokens: 640, microTokens: 400, {batch}}}",
                 "checkpoint: {every: 100}",
                 "evaluate: {every: 100, samples: 1, abilities: [reading]}")
@@ -48,23 +48,22 @@ public sealed class HiddenStageTests : IDisposable
                 "optimizer: {rate: 1e-9}",
                 "evaluate: {samples: 0}",
                 "batch: {tokens: 64}",
-                "method: {kind: prompt, template: 'the {thing} is {mask} .', verbalizer: {}}").Text);
+                "method: {kind: prompt, template: 'the {thing} is {mask}', verbalizer: {}}").Text);
 
     private const string Sizes = "hiddenSize: 32, intermediateSize: 64, layers: 1, heads: 2, contextLength: 24";
 
     [Theory]
-    [InlineData("bert", "kind: wordPiece, vocabularySize: 90", "[MASK]", "[CLS]", 0.3, "3e-3")]
-    [InlineData("roberta", "kind: wordPiece, vocabularySize: 90", "<mask>", "<s>", 0.3, "3e-3")]
-    [InlineData("t5", "kind: wordPiece, vocabularySize: 200", "<extra_id_0>", null, 0.2, "6e-3")]
+    [InlineData("bert", "kind: wordPiece, vocabularySize: 90", "[MASK]", "[CLS]", 0.3)]
+    [InlineData("roberta", "kind: wordPiece, vocabularySize: 90", "<mask>", "<s>", 0.3)]
+    [InlineData("t5", "kind: wordPiece, vocabularySize: 200", "<extra_id_0>", null, 0.2)]
     public void A_fresh_model_learns_from_hidden_words_what_a_prompt_then_reads(
         string family,
         string tokenizer,
         string mark,
         string? open,
-        double share,
-        string rate)
+        double share)
     {
-        Write($"family: {family}, {Sizes}", tokenizer, 250, $"mask: {{share: {share}}}", rate: rate);
+        Write($"family: {family}, {Sizes}", tokenizer, 200, $"mask: {{share: {share}}}");
         var ran = Run("run");
         Assert.True(ran.Code == 0, ran.All);
         JsonNode Report(string stage) => JsonNode.Parse(File.ReadAllText(folder.At("run", "stages", stage, "report.json")))!;
