@@ -1,6 +1,8 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
+using Polymath.Text.Packing;
+using Polymath.Text.Prompts;
 using Polymath.Training.Stages;
 using Polymath.Tuning.Prompts;
 
@@ -50,15 +52,57 @@ public sealed class AskedTasks(Materials materials) : IDisposable
 
     private AskedTask Fresh(StageSpec stage, TextModel model)
     {
-        var task = PromptTask.Of((PromptMethod)stage.Method!, materials.Data(stage).Labels(), ((TaskSpec)stage.Objective).Label);
+        var (data, method, spec) = (materials.Data(stage), (PromptMethod)stage.Method!, (TaskSpec)stage.Objective);
+        var labels = data.Labels();
+        var seed = new RandomStream(materials.Recipe.Seed, $"prompts of {stage.Name}").NextBits();
         try
         {
-            return AskedTask.Fresh(model, task, new RandomStream(materials.Recipe.Seed, $"prompts of {stage.Name}").NextBits());
+            var task = PromptTask.Of(method, labels, spec.Label);
+            task = task with { Prompts = [.. task.Prompts.Zip(method.Asks(), (prompt, ask) => Widened(prompt, ask, labels))] };
+            var rows = data.Rows(DataSplit.Train);
+            var order = new Permutation(rows.Count, materials.Recipe.Seed, $"looked at by {stage.Name}", 0);
+            return new TaskLook(
+                model,
+                method,
+                [.. Enumerable.Range(0, rows.Count).Select(i => rows[order[i]]).Select(row => new TaskRow(
+                    row.Name, row.Fields, labels.Index().First(label => label.Item == row.Fields.GetValueOrDefault(spec.Label, "")).Index))],
+                seed).Made(task);
         }
         catch (InputException e)
         {
             throw new InputException($"Stage {stage.Name}: {e.Message}", e);
         }
+    }
+
+    // The words of a knowledge base are those that the recipe gives, then those of a file, then those that are related.
+    private TaskPrompt Widened(TaskPrompt prompt, AskSpec ask, IReadOnlyList<string> labels)
+    {
+        if (ask.Verbalizer is not KnowledgeSpec spec) return prompt;
+        var listed = spec.File is null
+            ? null
+            : LabelWordFile.Read(Path.GetFullPath(spec.File, Path.GetFullPath(materials.BaseFolder)), labels);
+        var net = spec.Table is null ? null : materials.Corpora.Words(spec.Table);
+        IReadOnlyList<string> Of(string label, int number)
+        {
+            var first = spec.Words?.GetValueOrDefault(label) ?? [label];
+            var space = first[0].StartsWith(' ') ? " " : "";
+            string Written(string word) => space + word.Trim();
+            return
+            [
+                .. first
+                    .Concat((listed?[number] ?? []).Where(word => word.Trim().Length > 0).Select(Written))
+                    .Concat(first.SelectMany(word => net?.Related(word, spec.Senses, spec.Most) ?? []).Select(Written))
+                    .Distinct(StringComparer.Ordinal).Take(Math.Max(spec.Most, first.Count)),
+            ];
+        }
+        foreach (var label in spec.Words?.Keys.Where(label => !labels.Contains(label)) ?? [])
+            throw new InputException($"The verbalizer has words for '{label}', which is not a label of the data; labels are "
+                + $"{string.Join(", ", labels)}.");
+        return prompt with
+        {
+            Verbalizer = prompt.Verbalizer with { Words = labels.Select((label, l) => (label, l)).ToDictionary(pair => pair.label, pair => Of(
+                pair.label, pair.l)) },
+        };
     }
 
     private AskedTask Keep(string name, AskedTask made)

@@ -111,6 +111,8 @@ internal sealed class FieldChecks(Checks checks)
     {
         if (table is ConversionTableSpec conversion)
             Package(conversion.Files, conversion.Sha512, path);
+        if (table is WordNetTableSpec net)
+            Package(net.Files, net.Sha512, path);
         if (table is ReadingsTableSpec readings)
             Package(readings.Files, readings.Sha512, path);
         if (table is not CharacterClassesSpec classes)

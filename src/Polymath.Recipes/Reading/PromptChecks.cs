@@ -16,49 +16,56 @@ internal sealed class PromptChecks(
     {
         if (prompt.Train is PromptMethod)
             checks.Fault(At("train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
-        if (prompt.Template is null && checks.Sound(At("template")))
-            checks.Fault(path, "'template' is missing", "add template: TEXT with {mask} where the answer is read");
+        if (!checks.Sound(At("template"), At("prompts"))) return;
+        if (prompt is { Template: not null, Prompts: not null })
+            checks.Fault(At("prompts"), "'template' and 'prompts' are both given", "write the template in prompts, too, or keep one of them");
+        else if (prompt.Template is null && prompt.Prompts is null)
+            checks.Fault(path, "'template' is missing", "add template: TEXT with {mask} where the answer is read, or prompts: [TEXT, TEXT]");
+        else if (prompt.Prompts is [])
+            checks.Fault(At("prompts"), "the list is empty", "write prompts: [TEXT, TEXT], or template: TEXT");
+        else
+            Asks();
+    }
+
+    private void Asks()
+    {
         if (prompt.Rate is not null && !prompt.HasWeights && checks.Sound(At("rate")))
             checks.Fault(At("rate"), "the prompt has no weights of its own", "leave it out, or write {soft} in the template");
-        if (prompt.Encoder is not null && !TemplateFields.HasSoft(prompt.Template ?? "") && checks.Sound(At("encoder"), At("template")))
+        if (prompt.Together != PromptsTogether.Mean && prompt.Prompts is not { Count: > 1 } && checks.Sound(At("together")))
+            checks.Fault(At("together"), "there is one prompt, whose answer is the answer", "leave it out, or write prompts: [TEXT, TEXT]");
+        var asks = prompt.Asks();
+        if (prompt.Encoder is not null && checks.Sound(At("encoder")) && !asks.Any(ask => TemplateFields.HasSoft(ask.Template)))
             checks.Fault(At("encoder"), "the template has no soft token to encode", "write {soft} in the template, or leave it out");
-        foreach (var (ask, i) in prompt.Asks().Select((ask, i) => (ask, i)))
+        for (var i = 0; i < asks.Count; i++)
         {
-            Masks(ask.Template, ask.Verbalizer!, At(prompt.KeyOf(i)));
-            Verbalizer(ask.Verbalizer!, At("verbalizer"));
+            var own = prompt.Prompts?[i].Verbalizer is null ? At("verbalizer") : At($"prompts[{i}].verbalizer");
+            Masks(asks[i].Template, asks[i].Verbalizer!, At(prompt.KeyOf(i)));
+            // The method's own verbalizer is looked at once.
+            if (i == 0 || prompt.Prompts?[i].Verbalizer is not null) new VerbalizerChecks(checks, asks[i].Verbalizer!, own).Run();
+            if (asks[i] is { Encoder: not null } && prompt.Prompts?[i].Encoder is not null && !TemplateFields.HasSoft(asks[i].Template))
+                checks.Fault(
+                    At($"prompts[{i}].encoder"), "the template has no soft token to encode", "write {soft} in it, or leave it out");
+            if (prompt.Demonstrations is not null && asks[i].Verbalizer is WordSearchSpec)
+                checks.Fault(
+                    own,
+                    "a demonstration shows a label's word, and the search finds the words only from prompts without demonstrations",
+                    "give the words: verbalizer: {words: {LABEL: WORD}}, or leave out demonstrations");
         }
     }
 
     private string At(string key) => $"{path}.{key}";
 
-    private void Verbalizer(VerbalizerSpec verbalizer, string at)
-    {
-        if (verbalizer.Bare is [] && checks.Sound($"{at}.contentFree"))
-            checks.Fault($"{at}.contentFree", "the list is empty", "write contentFree: N/A, or leave it out");
-        if (verbalizer.Given is not { } words || !checks.Sound(at))
-            return;
-        if (words.Count == 0)
-            checks.Fault($"{at}.words", "there are no labels", "write {LABEL: WORD}, or leave 'words' out");
-        foreach (var (label, list) in words)
-        {
-            if (list.Count == 0 || list.Any(word => word.Length == 0))
-            {
-                checks.Fault($"{at}.words.{label}",
-                    $"the label '{label}' has {(list.Count == 0 ? "no" : "an empty")} word",
-                    $"write {label}: WORD");
-            }
-        }
-    }
-
     // What a model from a folder reads is known when it is opened; the models that a recipe makes read forward.
     private void Masks(string template, VerbalizerSpec verbalizer, string at)
     {
-        if (template.Length == 0 || !checks.Sound(at)) return;
+        if (!checks.Sound(at)) return;
         var masks = TemplateFields.OfPrompt(template).Count(field => field == TemplateFields.Mask);
         if (verbalizer.Answers == 1 && masks != 1)
             checks.Fault(at,
                 $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
                 "write {mask} once, where the answer is read");
+        else if (masks != verbalizer.Answers)
+            checks.Fault(at, $"the template has {masks} {{mask}}, and each label has {verbalizer.Answers} words", "write a {mask} for each");
         else if (checks.Recipe.Model is LlamaSpec or ChatGlmSpec && stage.From is null
             && template.LastIndexOf("{mask}", StringComparison.Ordinal) is >= 0 and var last
             && template[(last + "{mask}".Length)..].Trim() is { Length: > 0 } after)

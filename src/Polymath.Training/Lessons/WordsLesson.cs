@@ -15,8 +15,11 @@ internal static class WordsLesson
         var on = asked.On(context.Model.Model);
         try
         {
+            Directory.CreateDirectory(context.Folder);
+            // What was found before the first step can be read while the stage runs.
+            asked.Task.Save(context.Folder);
             if (string.Join("; ", asked.Notes) is { Length: > 0 } notes) context.Note(notes);
-            var lesson = CorpusLesson.Of(context, new AskedLabels(asked.Scores), asked.Task.Labels, asked);
+            var lesson = CorpusLesson.Of(context, new AskedLabels(asked.Learned), asked.Task.Labels, asked);
             return lesson with
             {
                 Weights = asked.Weights,

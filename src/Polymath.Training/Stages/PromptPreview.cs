@@ -87,7 +87,7 @@ public sealed record PromptPreview(
         var most = Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength);
         var ask = method.Asks()[0];
         var parts = new PromptReader(model, ask, ask.Verbalizer!.Answers).Parts(row.Name, row.Fields, most);
-        var words = TaskWords.Of(labels, ask.Verbalizer.Given, model.Tokenizer, PromptTask.ReadingOf(ask)).Words;
+        var words = TaskWords.Of(labels, ask.Verbalizer.Given, model.Tokenizer, TaskVerbalizer.Of(ask.Verbalizer).Reading).Words;
         string Spelled(string word, int[] ids) => $"{word} = {string.Join(' ', ids.Select(model.Tokenizer.TokenOf))}";
         return new PromptPreview(
             row.Name,

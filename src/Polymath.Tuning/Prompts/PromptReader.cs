@@ -30,7 +30,7 @@ public sealed class PromptReader
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(ask);
         (this.model, cut, encoder, tokens) = (model, ask.Cut ?? CutSide.Tail, ask.Encoder, PromptTokens.Of(model.Tokenizer));
-        this.firstSoft = firstSoft;
+        (this.firstSoft, Answers) = (firstSoft, answers);
         Template = PromptTemplate.Written(
             ask.Template,
             Reading == Reading.Decoder,
@@ -59,6 +59,9 @@ public sealed class PromptReader
             throw Fault(cuts.Position, "soft tokens that an encoder connects are never cut. Leave out shortenable.");
     }
 
+    /// <summary>How many answers are read.</summary>
+    public int Answers { get; }
+
     /// <summary>How many soft tokens it numbers.</summary>
     public int SoftCount => SoftTokens.Count(Template, encoder);
 
@@ -73,10 +76,15 @@ public sealed class PromptReader
     /// <param name="name">The row's name in messages.</param>
     /// <param name="fields">Its fields.</param>
     /// <param name="most">The most tokens; fields are cut where there are more.</param>
+    /// <param name="lead">Tokens before the prompt.</param>
     /// <exception cref="InputException">A field is missing, or what may not be cut is too long.</exception>
-    public TokenRow Row(string name, IReadOnlyDictionary<string, string> fields, int most = int.MaxValue)
+    public TokenRow Row(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int most = int.MaxValue,
+        IReadOnlyList<int>? lead = null)
     {
-        var filled = Tokenizer(most).Encode(Template, Example(name, fields));
+        var filled = Tokenizer(most).Encode(Template, Example(name, fields, lead));
         var ids = Ids(filled);
         var still = new float[ids.Length];
         if (Reading == Reading.Encoder) return new TokenRow(ids, still, name) { Answers = filled.Answers };
@@ -87,6 +95,64 @@ public sealed class PromptReader
         {
             Answers = [.. gaps.Select((_, i) => ids.Length + i)],
         };
+    }
+
+    /// <summary>Refuses texts as answers where a model cannot write them.</summary>
+    /// <param name="texts">The texts.</param>
+    internal void TakesTexts(IEnumerable<string> texts)
+    {
+        if (Reading == Reading.Encoder)
+            throw new InputException($"a {model.Model.Configuration["model_type"]} reads one token at a mask and writes no texts. Write "
+                + "verbalizer: {words: {LABEL: WORD}}, or use a model that writes.");
+        foreach (var text in texts.Where(text => model.Tokenizer.EncodePlain(text).Length == 0))
+            throw new InputException($"The text '{text}' of a label has no token. Give another text.");
+    }
+
+    /// <summary>A row that a text has answered; at each of its <see cref="TokenRow.Answers"/> the next token is one of the text's.</summary>
+    /// <param name="name">The row's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="text">The answer.</param>
+    /// <param name="most">The most tokens; fields are cut where there are more.</param>
+    /// <param name="lead">Tokens before the prompt.</param>
+    internal TokenRow Answered(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        string text,
+        int most,
+        IReadOnlyList<int>? lead)
+    {
+        var answer = model.Tokenizer.EncodePlain(text);
+        var row = Row(name, fields, most == int.MaxValue ? most : most - answer.Length, lead);
+        return new TokenRow([.. row.Ids, .. answer], [.. row.Learn, .. answer.Select(_ => 1f)], name)
+        {
+            Answers = [.. answer.Select((_, i) => row.Length - 1 + i)],
+        };
+    }
+
+    /// <summary>The tokens of a row with its answers, as a demonstration; null where it does not fit.</summary>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="answers">The text at each mask.</param>
+    /// <param name="most">The most tokens.</param>
+    internal IReadOnlyList<int>? Demonstration(
+        IReadOnlyDictionary<string, string> fields,
+        IReadOnlyList<string> answers,
+        int most)
+    {
+        if (most < 1) return null;
+        var example = Example("A demonstration", fields);
+        var next = 0;
+        List<PromptPiece> pieces = [.. Template.Wrap(example).Select(piece => piece.Kind == PieceKind.Answer
+            ? piece with { Kind = PieceKind.Given, Text = answers[Math.Min(next++, answers.Count - 1)], MayBeCut = false }
+            : piece)];
+        try
+        {
+            return Ids(new DecoderPromptTokenizer(model.Tokenizer, tokens, new PromptSettings(most, cut, Opening: [])).Encode(
+                pieces, example));
+        }
+        catch (InputException)
+        {
+            return null;
+        }
     }
 
     private int[] Ids(PromptRow filled)
@@ -116,7 +182,8 @@ public sealed class PromptReader
             TemplateFields.OfPrompt(Template.Source).Distinct().ToDictionary(field => field, _ => text),
             Math.Max(1, model.Model.Sizes.ContextLength - model.Model.VirtualTokens)))];
 
-    private static PromptExample Example(string name, IReadOnlyDictionary<string, string> fields) => new(name, fields, fields);
+    private static PromptExample Example(string name, IReadOnlyDictionary<string, string> fields, IReadOnlyList<int>? lead = null) =>
+        new(name, fields, fields) { Lead = lead ?? [] };
 
     private int Gaps => Template.Blocks.OfType<MaskBlock>().Count();
 

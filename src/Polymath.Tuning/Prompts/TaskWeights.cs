@@ -15,10 +15,14 @@ internal sealed class TaskWeights : IDisposable
     private readonly string place;
     private readonly List<Weight> all = [];
 
-    private TaskWeights(SafetensorsFile? file, string place) => (this.file, this.place) = (file, place);
+    private readonly IReadOnlyDictionary<string, Tensor>? starts;
+
+    private TaskWeights(SafetensorsFile? file, string place, IReadOnlyDictionary<string, Tensor>? starts = null) =>
+        (this.file, this.place, this.starts) = (file, place, starts);
 
     /// <summary>Fresh weights.</summary>
-    internal static TaskWeights Fresh() => new(null, "");
+    /// <param name="starts">Those that start from what was found before, by name.</param>
+    internal static TaskWeights Fresh(IReadOnlyDictionary<string, Tensor>? starts = null) => new(null, "", starts);
 
     /// <summary>The weights in a folder; a task that learned none has no file.</summary>
     /// <param name="folder">The folder.</param>
@@ -40,10 +44,12 @@ internal sealed class TaskWeights : IDisposable
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        var weight = new Weight(name, place.Length == 0 ? fresh().contiguous().clone() : Kept(name)) { Trainable = trains };
+        var weight = new Weight(name, place.Length == 0 ? Start(name, fresh) : Kept(name)) { Trainable = trains };
         all.Add(weight);
         return weight;
     }
+
+    private Tensor Start(string name, Func<Tensor> fresh) => (starts?.GetValueOrDefault(name) ?? fresh()).contiguous().clone();
 
     private Tensor Kept(string name)
     {

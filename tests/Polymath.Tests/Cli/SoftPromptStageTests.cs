@@ -2,8 +2,6 @@ using System.Text.Json.Nodes;
 using Polymath.Tensors.Files;
 using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
-using Polymath.Text;
-using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Cli;
 
@@ -24,22 +22,9 @@ public sealed class SoftPromptStageTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    // A small model of a family with a tokenizer that has the tokens its prompts need.
-    private string Model(string family)
-    {
-        var place = folder.At(family);
-        Directory.CreateDirectory(place);
-        foreach (var file in Directory.GetFiles(TextFixtures.At("models", family)))
-            File.Copy(file, Path.Combine(place, Path.GetFileName(file)), overwrite: true);
-        WordPieceTrainer.Train(
-            ["a b it was soft hard today . 0 1 2 3 4"], 90, 0, ["[UNK]", "[MASK]", "<extra_id_0>", "<extra_id_1>", .. ChatTemplate.Specials])
-            .Save(place);
-        return place;
-    }
-
     private void Recipe(string family, string method, int steps = 3) => folder.Write(
         "one.yaml",
-        RecipeBuilder.Named("one").Model($"folder: \"{Model(family)}\"")
+        RecipeBuilder.Named("one").Model($"folder: \"{PromptModels.Save(folder, family)}\"")
             .Data("rows", "files: rows.jsonl", "validation: valid.jsonl")
             .With("abilities", "{kinds: {kind: accuracy, stage: one, rows: 8}}")
             .Stage(
@@ -67,6 +52,29 @@ public sealed class SoftPromptStageTests : IDisposable
     [InlineData("bert-mlm", "template: '{text} it was {mask}', verbalizer: {kind: soft}, train: {kind: freeze}", "verbalizer.weight")]
     [InlineData("t5", "template: '{text} it was {mask}', verbalizer: {kind: soft, words: {soft: [soft, a]}}, train: {kind: freeze}",
         "verbalizer.weight")]
+    [InlineData("bert-mlm", "template: '{text} it was {mask}', verbalizer: {kind: prototypes, width: 4, each: 4, epochs: 3}, "
+        + "train: {kind: freeze}", "verbalizer.prototypes")]
+    [InlineData("bert-mlm", "template: '{text} it was {mask}', verbalizer: {kind: knowledge, words: {soft: [soft, mild, a], hard: [hard, "
+        + "b, was]}, leastShare: 0.1}, train: {kind: freeze}", "verbalizer.weights")]
+    [InlineData("gpt2", "template: '{text} it was{mask}', verbalizer: {kind: search, each: 2, calibrate: {kind: contextual, rows: 9}}",
+        "verbalizer.prior")]
+    [InlineData("bert-mlm", "template: '{soft} {mask} {text} {mask}', verbalizer: {kind: rules, words: {soft: [it, soft], hard: [was, "
+        + "hard]}}", "soft_embedding.weight")]
+    [InlineData("t5", "template: '{mask} {soft} {text} {mask}', verbalizer: {kind: rules, words: {soft: [it, soft], hard: [was, hard]}}",
+        "soft_embedding.weight")]
+    [InlineData("gpt2", "template: '{text} {soft} was{mask}', verbalizer: {kind: texts, texts: {soft: [it is soft, mild]}}, train: "
+        + "{kind: freeze}", "soft_embedding.weight")]
+    [InlineData("t5", "template: '{text} {soft} {mask}', verbalizer: {kind: texts, texts: {hard: [it was hard], soft: soft}, read: sum}",
+        "soft_embedding.weight")]
+    [InlineData("bert-mlm", "prompts: ['{text} it was {mask}', {template: '{mask} {soft} {text}', verbalizer: {words: {soft: mild}}}], "
+        + "together: learned, train: {kind: freeze}", "together.weights")]
+    [InlineData("bert-mlm", "prompts: ['{text} it was {mask}', '{mask}: {text}'], together: accuracy", "together.weights")]
+    [InlineData("gpt2", "prompts: ['{soft} {text} was{mask}', '{text}:{mask}', 'it {text} {soft}{mask}'], together: majority",
+        "prompts.2.soft_embedding.weight")]
+    [InlineData("bert-mlm", "template: '{text} {soft} {mask}', demonstrations: {like: bm25, contexts: 2, from: 3}",
+        "soft_embedding.weight")]
+    [InlineData("gpt2", "template: '{soft:2} {text} {mask}', encoder: mlp, demonstrations: {each: 2, between: ' '}",
+        "new_mlp_head.2.bias")]
     public void A_stage_that_was_stopped_ends_as_one_that_was_not(string family, string method, string weight)
     {
         Recipe(family, method);

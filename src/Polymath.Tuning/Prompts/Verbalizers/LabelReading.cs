@@ -44,6 +44,10 @@ public abstract class LabelReading : IDisposable
     /// <param name="asked">What is read.</param>
     public abstract Tensor Scores(AskedStates asked);
 
+    /// <summary>The probabilities of the labels' words among all their words [n, C, W]; null where no words are read.</summary>
+    /// <param name="asked">What is read.</param>
+    public virtual Tensor? WordShares(AskedStates asked) => null;
+
     /// <summary>Frees its tensors.</summary>
     public void Dispose()
     {

@@ -53,7 +53,7 @@ public sealed class PromptLanguageTests
     [InlineData("{mask} {text", 8, "never closed")]
     [InlineData("{} {mask}", 1, "the braces are empty")]
     [InlineData("{soft:\"\"} {text} {mask}", 1, "soft tokens start from words, but the quotes are empty")]
-    [InlineData("{soft:two} {text} {mask}", 7, "behind soft: stands how many")]
+    [InlineData("{soft:two} {text} {mask}", 1, "behind soft: stands how many")]
     [InlineData("{soft:\"It\"|same} {text} {mask}", 12, "'same' is nothing of a soft token")]
     [InlineData("{\"colour\":\"red\"} {mask}", 2, "'colour' is no key of a block")]
     public void A_fault_has_its_place(string template, int place, string problem)
