@@ -52,11 +52,11 @@ internal static partial class BenchmarkFormats
         string answer,
         string ask)
     {
-        IReadOnlyList<string> shown = row.Fields.ContainsKey("A")
+        string[] shown = row.Fields.ContainsKey("A")
             ? [.. letters.Select(letter => FieldText.Value(row.Fields, letter))]
             : FieldText.Value(row.Fields, "choices").Split('\n');
-        if (shown.Count != letters.Length)
-            throw new InputException($"{row.Name} has {shown.Count} candidates, and the format has four. Filter such rows with where.");
+        if (shown.Length != letters.Length)
+            throw new InputException($"{row.Name} has {shown.Length} candidates, and the format has four. Filter such rows with where.");
         var lines = string.Concat(letters.Select((letter, i) => $"\n{letter}. {shown[i]}"));
         return ChoiceReader.Of(row, $"{question.Trim()}{lines}\n{ask}", letters, answer);
     }

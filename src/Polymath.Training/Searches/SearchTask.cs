@@ -30,7 +30,7 @@ public sealed class SearchTask
     {
         var ask = ((PromptMethod)stage.Method!).Asks()[0];
         var label = ((TaskSpec)stage.Objective).Label;
-        (Model, Template, cut, this.most) = (model, ask.Template, ask.Cut ?? CutSide.Tail, most);
+        (Model, Template, cut, this.most) = (model, ask.Template!, ask.Cut ?? CutSide.Tail, most);
         string LabelOf(Row row) => row.Fields.GetValueOrDefault(label, "");
         List<Row> train = [.. rows.Where(row => row.Split == DataSplit.Train)];
         Labels = [.. train.Select(LabelOf).Distinct().Order(StringComparer.Ordinal)];
