@@ -5,6 +5,7 @@ using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Training;
 using Polymath.Training.Comparison;
+using Polymath.Runs;
 using Polymath.Runs.Reports;
 
 namespace Polymath.Cli;
@@ -17,17 +18,17 @@ namespace Polymath.Cli;
 /// <param name="reading">The recipe.</param>
 /// <param name="folder">The comparison's folder.</param>
 /// <param name="from">A run whose earlier stages are used, or null.</param>
-internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, string folder, string? from)
+internal sealed class Comparing(TrainingPlan plan, RecipeReading reading, string folder, string? from)
 {
     private const string Base = "base", Start = "start/";
 
-    // The measurements before the stage depend on the model, the stage and the seed, but not on the candidate.
-    private string StartOf(int seed)
+    // Candidates that start alike are measured once.
+    private string StartOf(Candidate candidate)
     {
-        var start = plan.For(new Candidate(Start, seed, null, null), BaseModel());
+        var start = plan.StartOf(candidate, BaseModel());
         return Path.Combine(
             folder,
-            $"start-seed{seed}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(start.ToYaml())))[..12]}.json");
+            $"start-seed{start.Seed}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(start.ToYaml())))[..12]}.json");
     }
 
     private static string Measured(string run) => Path.Combine(run, "stages", "00-start", "report.json");
@@ -43,7 +44,7 @@ internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, stri
             Fits(Base, before);
             if (!File.Exists(Path.Combine(folder, Base, "report.json")))
             {
-                Console.WriteLine($"The stages before {plan.Stage.Name} are trained once...");
+                Console.WriteLine($"The stages before {plan.Title} are trained once...");
                 Child(command(Base), Base, fault => throw new RunFailedException(fault), stop);
             }
         }
@@ -53,19 +54,25 @@ internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, stri
         foreach (var candidate in plan.Candidates)
         {
             var place = Path.Combine(folder, candidate.Folder);
-            var known = File.Exists(Path.Combine(place, "report.json"));
+            var start = StartOf(candidate);
+            var known = File.Exists(candidate.Shots == 0 ? start : Path.Combine(place, "report.json"));
             if (!known && !failed.ContainsKey(candidate.Name))
             {
-                // The common starting model is measured once per seed.
-                if (!File.Exists(StartOf(candidate.Seed)))
+                if (!File.Exists(start))
                     Child(command(Start + candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
-                if (!failed.ContainsKey(candidate.Name))
+                if (candidate.Shots != 0 && !failed.ContainsKey(candidate.Name))
                     Child(command(candidate.Folder), candidate.Folder, fault => failed[candidate.Name] = fault, stop);
             }
             Console.WriteLine($"[{++done}/{plan.Candidates.Count}] {candidate.Name}, seed {candidate.Seed}: "
-                + $"{(!known && failed.TryGetValue(candidate.Name, out var why) ? why : Line(place))}{(known ? " (done before)" : "")}");
+                + $"{(!known && failed.TryGetValue(candidate.Name, out var why) ? why : Line(candidate, place))}"
+                + (known ? " (done before)" : ""));
         }
-        var report = CandidateRuns.Gather(plan, reading.OrThrow().Name, folder, failed);
+        var report = CandidateRuns.Gather(
+            plan,
+            reading.OrThrow().Name,
+            folder,
+            failed,
+            StartOf);
         AtomicFile.WriteText(Path.Combine(folder, "compare.json"), report.ToJson());
         AtomicFile.WriteText(Path.Combine(folder, "compare.html"), ComparisonPage.Render(report));
         return report;
@@ -88,8 +95,10 @@ internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, stri
         if (code != Outcome.Done) fault(said.StartsWith("polymath: ", StringComparison.Ordinal) ? said["polymath: ".Length..] : said);
     }
 
-    private string Line(string place)
+    private string Line(Candidate candidate, string place)
     {
+        if (candidate.Shots == 0)
+            return $"{plan.Quality} {StageRecord.ReadFile(StartOf(candidate)).Abilities.Values[plan.Quality]:G4}, without training";
         var report = RunReport.Parse(File.ReadAllText(Path.Combine(place, "report.json")));
         var stage = report.Stages[^1];
         return $"{plan.Quality} {report.Abilities[^1].Values[plan.Quality]:G4}, {stage.TrainableParameters:N0} parameters, "
@@ -99,13 +108,12 @@ internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, stri
     // The folder of the model that all candidates start from; null for the recipe's own.
     private string? BaseModel()
     {
-        var stages = reading.OrThrow().Stages.TakeWhile(stage => stage.Name != plan.Stage.Name).ToList();
-        if (stages.Count == 0)
+        if (plan.BaseStage is not { } stage)
             return from is null
                 ? null
-                : throw new InputException($"{plan.Stage.Name} is the recipe's first stage; there is nothing to use from {from}. Leave "
+                : throw new InputException($"{plan.Title} starts from the recipe's own model; there is nothing to use from {from}. Leave "
                     + "--from out.");
-        return Path.GetFullPath(TextModel.Locate(from ?? Path.Combine(folder, Base), stages[^1].Name));
+        return Path.GetFullPath(TextModel.Locate(from ?? Path.Combine(folder, Base), stage));
     }
 
     /// <summary>In a child: runs one part.</summary>
@@ -116,16 +124,20 @@ internal sealed class Comparing(ComparisonPlan plan, RecipeReading reading, stri
         if (part == Base) return Train(plan.Before()!, Path.Combine(folder, Base), run => run.Go());
         var key = part.StartsWith(Start, StringComparison.Ordinal) ? part[Start.Length..] : part;
         var candidate = plan.Candidates.First(one => one.Folder == key);
+        var kept = StartOf(candidate);
+        if (key != part)
+        {
+            var (name, start) = plan.StartRun(candidate, BaseModel());
+            var at = Path.Combine(folder, name);
+            return Train(start, at, run =>
+            {
+                run.MeasureStart();
+                AtomicFile.WriteText(kept, File.ReadAllText(Measured(at)));
+            });
+        }
         var place = Path.Combine(folder, candidate.Folder);
         return Train(plan.For(candidate, BaseModel()), place, run =>
         {
-            var kept = StartOf(candidate.Seed);
-            if (key != part)
-            {
-                run.MeasureStart();
-                AtomicFile.WriteText(kept, File.ReadAllText(Measured(place)));
-                return;
-            }
             if (!File.Exists(Measured(place)) && File.Exists(kept))
             {
                 Directory.CreateDirectory(Path.GetDirectoryName(Measured(place))!);

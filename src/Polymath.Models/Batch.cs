@@ -59,7 +59,7 @@ public sealed class Batch : IDisposable
         if (!prompt.GivesKeysAndValues) return this;
         Prompt = prompt;
         VirtualPlaces = tensors.Keep(
-            tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary).Select(i => (long)i).ToArray()));
+            tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary && TokenIds[i] < vocabulary + prompt.Length).Select(i => (long)i).ToArray()));
         return this;
     }
 
@@ -197,15 +197,26 @@ public sealed class Batch : IDisposable
         List<long> places = [], targets = [];
         List<float> weights = [];
         List<int> owners = [];
+        void Target(int row, int fromEnd, int id, float weight)
+        {
+            places.Add(batch.PlaceOf(row, fromEnd));
+            targets.Add(id);
+            weights.Add(weight);
+            owners.Add(row);
+        }
         for (var r = 0; r < rows.Count; r++)
-            for (var i = 1; i < rows[r].Length; i++)
+        {
+            var length = rows[r].Length;
+            // A masked word is learned where it stands, every other target one place before it.
+            if (rows[r].Hidden is { } hidden)
             {
-                if (rows[r].Learn[i] == 0) continue;
-                places.Add(batch.PlaceOf(r, rows[r].Length - i));
-                targets.Add(rows[r].Ids[i]);
-                weights.Add(rows[r].Learn[i]);
-                owners.Add(r);
+                for (var i = 0; i < length; i++)
+                    if (hidden[i] >= 0) Target(r, length - 1 - i, hidden[i], 1);
+                continue;
             }
+            for (var i = 1; i < length; i++)
+                if (rows[r].Learn[i] != 0) Target(r, length - i, rows[r].Ids[i], rows[r].Learn[i]);
+        }
         batch.Learn([.. places], [.. targets], [.. weights], [.. owners]);
         if (rows.Any(row => row.Data is not null)) batch.Data = [.. rows.Select(row => row.Data)];
         return batch;

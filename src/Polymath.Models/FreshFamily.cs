@@ -10,6 +10,10 @@ public static class FreshFamily
     /// <summary>The families that can be made so.</summary>
     public static IReadOnlyCollection<string> Names => [.. FreshForm.All.Keys];
 
+    /// <summary>The special tokens that a family's models read; null for a family that reads those of recipes.</summary>
+    /// <param name="family">The family.</param>
+    public static FreshMarks? MarksOf(string family) => FreshForm.All.GetValueOrDefault(family)?.Marks;
+
     /// <summary>The configuration of a new model; what is not said is as in the family's published configuration.</summary>
     /// <param name="spec">The sizes that a recipe asks for.</param>
     /// <param name="vocabularySize">The tokenizer's tokens.</param>

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Recipes;
+using Polymath.Text.Templates;
 
 namespace Polymath.Models;
 
@@ -40,9 +41,20 @@ internal sealed record FreshForm(string Stem, string Ending = "ForCausalLM")
     /// <summary>The form of a family whose heads have their share of the hidden width.</summary>
     internal FreshForm Even() => this with { HeadWidth = null };
 
+    /// <summary>The special tokens that the family's models read; none for a family that reads those of recipes.</summary>
+    internal FreshMarks? Marks { get; init; }
+
+    private static readonly FreshMarks bert = new(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], "[CLS]", "[SEP]");
+
+    // The padding token has the number from which positions are counted.
+    private static readonly FreshMarks roberta = new(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], "<s>", "</s>");
+
+    private static readonly FreshMarks gaps = new(
+        [.. Enumerable.Range(0, 100).Select(i => $"<extra_id_{i}>")], null, ChatTemplate.Own.End);
+
     private static int WidthOf(FamilySpec spec) => spec.HeadWidth ?? spec.HiddenSize / spec.Heads;
 
-    private static FreshForm Encoder(string stem) => new FreshForm(stem, "ForMaskedLM").Plain();
+    private static FreshForm Encoder(string stem) => new FreshForm(stem, "ForMaskedLM") { Marks = bert }.Plain();
 
     private static FreshForm Pair(string stem) => new FreshForm(stem, "ForConditionalGeneration") { Hidden = "d_model" };
 
@@ -62,7 +74,7 @@ internal sealed record FreshForm(string Stem, string Ending = "ForCausalLM")
 
     private static FreshForm T5(string stem) => Pair(stem) with
     {
-        Inner = "d_ff", Layers = "num_layers", Heads = "num_heads", KeyValueHeads = null, HeadWidth = "d_kv", Context = "n_positions",
+        Marks = gaps, Inner = "d_ff", Layers = "num_layers", Heads = "num_heads", KeyValueHeads = null, HeadWidth = "d_kv", Context = "n_positions",
         More = (_, made) => Same(made, (int)made["bos_token_id"]!, "pad_token_id", "decoder_start_token_id"),
     };
 
@@ -221,8 +233,8 @@ internal sealed record FreshForm(string Stem, string Ending = "ForCausalLM")
             },
         },
         ["bert"] = Encoder("Bert"),
-        ["roberta"] = Encoder("Roberta").With(Offset),
-        ["xlm-roberta"] = Encoder("XLMRoberta").With(Offset),
+        ["roberta"] = (Encoder("Roberta") with { Marks = roberta }).With(Offset),
+        ["xlm-roberta"] = (Encoder("XLMRoberta") with { Marks = roberta }).With(Offset),
         ["distilbert"] = Encoder("DistilBert") with { Hidden = "dim", Inner = "hidden_dim", Layers = "n_layers", Heads = "n_heads" },
         ["electra"] = Encoder("Electra").With((spec, made) => made["embedding_size"] = spec.HiddenSize),
         ["albert"] = Encoder("Albert").With((spec, made) => made["embedding_size"] = Math.Min(128, spec.HiddenSize)),

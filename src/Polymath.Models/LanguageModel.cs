@@ -189,6 +189,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         set => Tokens.Prompt = value;
     }
 
+    /// <summary>The id of the first soft token within rows' texts.</summary>
+    public int InlineStart => Sizes.VocabularySize + InlinePrompt.Start;
+
     /// <summary>The number of virtual tokens before each row; 0 when there are none.</summary>
     public int VirtualTokens => Prompt is { IsOn: true } prompt ? prompt.Length : 0;
 
@@ -228,8 +231,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         foreach (var row in rows) Fits(row);
         // A prefix of keys and values has no states, so nothing predicts a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;
-        return Given(Arrange([.. rows.Select(row =>
-            new TokenRow([.. first, .. row.Ids], [.. new float[first.Length + skipped], .. row.Learn[skipped..]], row.Source, row.Data))]));
+        return Given(Arrange([.. rows.Select(row => row.Behind(first, skipped))]));
     }
 
     /// <summary>Whether rows that begin alike can share their beginning: a token sees only tokens before it, by attention.</summary>

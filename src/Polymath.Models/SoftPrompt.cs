@@ -23,6 +23,28 @@ public abstract class TokenDelta
 }
 
 /// <summary>
+/// Soft tokens within a row's text: learned vectors in the place of words. Their ids lie far above the vocabulary, beyond those of any
+/// virtual tokens, so that rows mean the same with and without a prompt before them.
+/// </summary>
+public abstract class InlinePrompt
+{
+    /// <summary>How far above the vocabulary their ids begin.</summary>
+    public const int Start = 1 << 20;
+
+    /// <summary>The prompt's own weights, under their names in files.</summary>
+    public abstract IReadOnlyList<Weight> Weights { get; }
+
+    /// <summary>
+    /// Whether each place of a row has its own vector, whatever number the template gives it (P-tuning); otherwise places with one number
+    /// share a vector.
+    /// </summary>
+    public virtual bool CountsPlaces => false;
+
+    /// <summary>The vectors of all soft tokens [tokens, width], with a gradient.</summary>
+    public abstract Tensor Vectors();
+}
+
+/// <summary>
 /// Virtual tokens before each row: learned vectors instead of words (Lester et al. 2021; Liu et al. 2021), or learned keys and values in
 /// every layer (Li &amp; Liang 2021). They are treated like other tokens: they have ids above the vocabulary, positions, attention and a
 /// place in the cache. Only their vectors come from here.

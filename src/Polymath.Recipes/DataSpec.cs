@@ -60,11 +60,25 @@ public sealed record FilesSpec(
 /// <param name="Where">Filters a row must pass, in order.</param>
 /// <param name="Fields">Fields to add: text in which <c>{field}</c> stands for a field's value.</param>
 /// <param name="Part">One of several equal parts of the rows, such as <c>1 of 3</c>.</param>
+/// <param name="Few">Takes few of the training rows, and as many others for validation.</param>
 public sealed record ViewSpec(
     [Means(Meaning.DataName)] string View,
     IReadOnlyList<FilterSpec>? Where = null,
     IReadOnlyDictionary<string, string>? Fields = null,
-    string? Part = null) : DataSpec;
+    string? Part = null,
+    FewSpec? Few = null) : DataSpec;
+
+/// <summary>
+/// A few-shot setting (Gao et al. 2021): of the training rows so many of each value of a field are for training and as many others for
+/// validation. Test rows stay; all other rows are left out.
+/// </summary>
+/// <param name="By">The field, such as the label.</param>
+/// <param name="Count">The rows of each value.</param>
+/// <param name="Seed">Which rows; the recipe's seed when left out. A row's place in its file does not matter.</param>
+public sealed record FewSpec(
+    string By,
+    [Bounds(1, 1000000)] int Count,
+    int? Seed = null);
 
 /// <summary>The formats rows are read from.</summary>
 public enum FileFormat

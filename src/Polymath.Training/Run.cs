@@ -30,6 +30,7 @@ public sealed class Run : IDisposable
         graph = new StageGraph(materials, folder, observer);
         Sources = new MadeSources(materials, graph, folder);
         materials.Rewards.Run = folder.Path;
+        materials.Asked.Finished = FinishedModel;
     }
 
     /// <summary>The data, the tokenizer and the layout.</summary>
@@ -107,6 +108,16 @@ public sealed class Run : IDisposable
             folder.Dispose();
             throw;
         }
+    }
+
+    // The model of a stage's last finished visit.
+    private string? FinishedModel(string stage)
+    {
+        var visits = Materials.Recipe.Visits();
+        return Enumerable.Range(0, visits.Count).Where(i => visits[i].Stage.Name == stage)
+            .Select(i => folder.Stage(i, visits[i].Name)).LastOrDefault(place => StageRecord.Read(place)?.Report is not null) is { } found
+            ? System.IO.Path.Combine(found, "model")
+            : null;
     }
 
     /// <summary>Which model each visit starts from.</summary>

@@ -3,6 +3,7 @@ using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Runs.Reports;
 using Polymath.Text.Templates;
+using Polymath.Training.Lessons;
 using static TorchSharp.torch;
 
 namespace Polymath.Training;
@@ -34,6 +35,13 @@ internal static class RunSamples
         var settings = new SamplingSettings(
             MaxNewTokens: Math.Min(MostTokens, model.Model.Sizes.ContextLength / 2), Seed: materials.Recipe.Seed);
         using var frozen = no_grad();
+        if (stage.Objective is PretrainSpec && model.Model.Reading != Reading.Decoder)
+            return Found(
+                materials,
+                stage,
+                visit,
+                model,
+                count);
         if (stage.Objective is PretrainSpec)
         {
             model.Model.Router?.Expect([.. Enumerable.Repeat(stage.Sources[0], count)]);
@@ -51,5 +59,34 @@ internal static class RunSamples
             .. model.Answer(prompts, settings)
                 .Select((answer, i) => new SampleReport(visit, prompts[i], model.Tokenizer.Decode(answer.Tokens))),
         ];
+    }
+
+    // Held-out rows with hidden words, and the words that the model finds likeliest there, one after the other.
+    private static List<SampleReport> Found(
+        Materials materials,
+        StageSpec stage,
+        string visit,
+        TextModel model,
+        int count)
+    {
+        var items = new HiddenLesson(stage, model.Model, model.Tokenizer).Measured(
+            materials.Data(stage),
+            DataSplit.Validation,
+            materials.BatchOf(stage) with { MaxLength = Math.Min(MostTokens, materials.LengthOf(stage)) },
+            count,
+            materials.Recipe.Seed);
+        var samples = new List<SampleReport>();
+        foreach (var row in items.Select(item => item.Rows[0]))
+        {
+            using var scope = NewDisposeScope();
+            using var batch = model.Model.Lay([row]);
+            var guesses = model.Model.Unembed(model.Model.Hidden(batch).index_select(0, batch.Places)).argmax(-1).cpu().data<long>();
+            var read = row.Hidden is null ? row.Ids[..Array.FindIndex(row.Learn, weight => weight != 0)] : row.Ids;
+            samples.Add(new SampleReport(
+                visit,
+                model.Tokenizer.Decode(read, skipSpecialTokens: false),
+                model.Tokenizer.Decode([.. guesses.ToArray().Select(id => (int)id)], skipSpecialTokens: false)));
+        }
+        return samples;
     }
 }

@@ -9,8 +9,8 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath compare RECIPE --deltas a,b</c>: compares deltas on the user's own task. Each candidate is a separate run in a separate
-/// process; the same command continues where it stopped.
+/// <c>polymath compare RECIPE --deltas a,b</c>: compares deltas on the user's own task; <c>--prompts a,b --shots 0,16,full</c> compares task
+/// stages on few and all rows. Each candidate is a separate run in a separate process; the same command continues where it stopped.
 /// </summary>
 internal static class CompareVerb
 {
@@ -19,7 +19,8 @@ internal static class CompareVerb
         var choice = new Options();
         var command = new Command(
             "compare",
-            "Trains a stage in several ways under the same data and seeds, and shows quality against parameters, time and memory.");
+            "Trains a stage in several ways (--deltas), or several task stages on few and all rows (--prompts), under the same data and "
+                + "seeds, and shows quality against parameters, time and memory.");
         foreach (var argument in choice.Arguments) command.Add(argument);
         foreach (var option in choice.All) command.Add(option);
         command.SetAction(parsed => Outcome.Of(() => Go(choice, parsed)));
@@ -29,10 +30,17 @@ internal static class CompareVerb
     private sealed class Options
     {
         internal readonly Argument<string> Recipe = new("recipe") { Description = "The recipe's file." };
-        internal readonly Option<string> Deltas = new("--deltas")
+        internal readonly Option<string?> Deltas = new("--deltas")
         {
             Description = $"Forms, presets ({string.Join(", ", DeltaPresets.Names)}) and `full`, such as lora,dora,prefixTuning.",
-            Required = true,
+        };
+        internal readonly Option<string?> Prompts = new("--prompts")
+        {
+            Description = "Task stages that start from one model, such as written,soft,head: with prompts, or with a head over labels.",
+        };
+        internal readonly Option<string?> Shots = new("--shots")
+        {
+            Description = "With --prompts: the training rows of each label, such as 0,16,full; `full` when left out.",
         };
         internal readonly Option<string?> Budget =
             new("--budget") { Description = "Parameter budgets, such as 0.1%,0.5%; each form's default size when left out." };
@@ -62,10 +70,45 @@ internal static class CompareVerb
 
         internal IEnumerable<Argument> Arguments => [Recipe];
 
-        internal IEnumerable<Option> All => [Deltas, Budget, Roles, Vary, Rates, Seeds, Stage, Quality, From, Folder, Small, Set, Part];
+        internal IEnumerable<Option> All =>
+            [Deltas, Prompts, Shots, Budget, Roles, Vary, Rates, Seeds, Stage, Quality, From, Folder, Small, Set, Part];
+
+        /// <summary>The plan, and the end of its folder's name.</summary>
+        internal (TrainingPlan Plan, string Name) PlanOf(Recipe recipe, ParseResult parsed)
+        {
+            var (deltas, prompts) = (parsed.GetValue(Deltas), parsed.GetValue(Prompts));
+            if (deltas is null == prompts is null)
+                throw new InputException("Write --deltas lora,full to compare what is trained of one stage, or --prompts STAGE,STAGE to "
+                    + "compare task stages: one of the two.");
+            if (prompts is null)
+            {
+                if (parsed.GetValue(Shots) is not null)
+                    throw new InputException("--shots belongs to --prompts; a comparison of deltas trains on all rows. Leave it out.");
+                var plan = new ComparisonPlan(recipe, Read(parsed));
+                return (plan, plan.Title);
+            }
+            if (new Option[] { Budget, Roles, Vary, Rates, Stage, Quality }
+                .FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } unread)
+                throw new InputException($"{unread.Name} belongs to --deltas; what the stages of --prompts train stands in the recipe. "
+                    + "Leave it out.");
+            IReadOnlyList<int?> shots = parsed.GetValue(Shots) is { } counts ? [.. List(counts).Select(Count)] : [null];
+            return (new PromptPlan(recipe, List(prompts), shots, SeedsOf(parsed)), "prompts");
+        }
+
+        private static int? Count(string text)
+        {
+            if (text == "full") return null;
+            return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count <= 1000000
+                ? count
+                : throw new InputException($"--shots has '{text}'; write whole numbers and `full`, such as 0,16,full.");
+        }
+
+        private int SeedsOf(ParseResult parsed) => parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds
+            ? seeds
+            : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100.");
 
         internal ComparisonSpec Read(ParseResult parsed) => new(
-            List(parsed.GetRequiredValue(Deltas)),
+            List(parsed.GetValue(Deltas)!),
             parsed.GetValue(Stage),
             parsed.GetValue(Budget) is { } budgets ? List(budgets) : null,
             [.. parsed.GetValue(Roles)!
@@ -73,9 +116,7 @@ internal static class CompareVerb
             parsed.GetValue(Vary)!.Select(Pair).GroupBy(pair => pair.Key)
                 .ToDictionary(group => group.Key, group => (IReadOnlyList<string>)[.. group.SelectMany(pair => List(pair.Values))]),
             parsed.GetValue(Rates) is { } rates ? [.. List(rates).Select(Number)] : null,
-            parsed.GetValue(Seeds) is >= 1 and <= 100 and var seeds
-                ? seeds
-                : throw new InputException($"--seeds is {parsed.GetValue(Seeds)}; write a number from 1 to 100."),
+            SeedsOf(parsed),
             parsed.GetValue(Quality));
 
         private static string[] List(string text) => Words.List(text) is { Length: > 0 } items
@@ -97,9 +138,9 @@ internal static class CompareVerb
         var reading = RecipeReader.Read(
             parsed.GetRequiredValue(choice.Recipe), parsed.GetValue(choice.Small), parsed.GetValue(choice.Set)!);
         var recipe = reading.OrThrow();
-        var plan = new ComparisonPlan(recipe, choice.Read(parsed));
+        var (plan, name) = choice.PlanOf(recipe, parsed);
         var folder = Path.GetFullPath(parsed.GetValue(choice.Folder)
-            ?? Path.Combine("runs", $"{recipe.Name}{(parsed.GetValue(choice.Small) ? "-small" : "")}-{plan.Stage.Name}-compare"));
+            ?? Path.Combine("runs", $"{recipe.Name}{(parsed.GetValue(choice.Small) ? "-small" : "")}-{name}-compare"));
         var work = new Comparing(plan, reading, folder, parsed.GetValue(choice.From));
         if (parsed.GetValue(choice.Part) is { } part) return work.Do(part);
         using var stop = new CancellationTokenSource();
@@ -130,7 +171,7 @@ internal static class CompareVerb
                 Markup.Escape(row.Name), .. names.Select(name => Cell(row.Abilities.GetValueOrDefault(name))), $"{row.Parameters:N0}",
                 $"{row.Share:P2}", $"{row.Seconds:F0}", $"{row.TokensPerSecond:N0}", $"{row.PeakMemoryMegabytes:N0}",
             ]);
-        table.AddRow(["(before)", .. names.Select(name => Cell(report.Start.GetValueOrDefault(name))), "", "", "", "", ""]);
+        if (report.Start.Count > 0) table.AddRow(["(before)", .. names.Select(name => Cell(report.Start.GetValueOrDefault(name))), "", "", "", "", ""]);
         AnsiConsole.Write(table);
         foreach (var (name, why) in report.Failed) Console.WriteLine($"Not trained: {name}: {why}");
     }

@@ -6,12 +6,15 @@ using Polymath.Training.Stages;
 
 namespace Polymath.Cli.Verbs;
 
-/// <summary><c>polymath prompt preview RECIPE --stage NAME</c>: shows a filled prompt token by token.</summary>
+/// <summary><c>polymath prompt preview RECIPE --stage NAME</c>: shows a filled prompt token by token; <c>search</c> is beside it.</summary>
 internal static class PromptVerb
 {
     private const int KindShown = 9;
 
-    internal static Command Make() => new("prompt", "Looks at the prompts of task stages.") { Preview() };
+    internal static Command Make() => new("prompt", "Looks at the prompts of task stages, and searches for better ones.")
+    {
+        Preview(), PromptSearchVerb.Make(),
+    };
 
     private static Command Preview()
     {

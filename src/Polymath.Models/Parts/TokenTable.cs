@@ -19,7 +19,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     public Weight? HeadBias { get; init; }
 
     /// <summary>The bias as a vector [vocabulary], or null; BART's file holds it as [1, vocabulary].</summary>
-    internal Tensor? Bias => HeadBias?.Value.view(-1);
+    public Tensor? Bias => HeadBias?.Value.view(-1);
 
     /// <summary>The soft cap of logits: cap·tanh(x/cap); 0 for none (Gemma 2).</summary>
     public double SoftCap { get; init; }
@@ -28,7 +28,7 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     public bool NormsHead { get; init; }
 
     /// <summary>The head's matrix as it is used [vocabulary, width].</summary>
-    internal Tensor HeadMatrix => NormsHead ? nn.functional.normalize(Head.Value.to(ScalarType.Float32)) : Head.Value;
+    public Tensor HeadMatrix => NormsHead ? nn.functional.normalize(Head.Value.to(ScalarType.Float32)) : Head.Value;
 
     /// <summary>The head as a linear map with a socket; its bias is <see cref="HeadBias"/>, added after.</summary>
     public Projection HeadMap { get; } = new(
@@ -82,20 +82,31 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>The prompt of virtual tokens, whose ids follow the vocabulary; or null.</summary>
     public SoftPrompt? Prompt { get; set; }
 
+    /// <summary>The soft tokens within rows' texts, or null.</summary>
+    public InlinePrompt? Inline { get; set; }
+
     /// <summary>The vectors of tokens [n] as [n, width].</summary>
-    /// <param name="ids">The tokens, 64-bit; virtual tokens have ids above the vocabulary.</param>
+    /// <param name="ids">The tokens, 64-bit; virtual and soft tokens have ids above the vocabulary.</param>
     public Tensor Embed(Tensor ids)
     {
         ArgumentNullException.ThrowIfNull(ids);
         var vocabulary = Embedding.Value.size(0);
-        var known = Prompt is { IsOn: true } ? ids.clamp(max: vocabulary - 1) : ids;
+        var prompt = Prompt is { IsOn: true } ? Prompt : null;
+        var known = prompt is null && Inline is null ? ids : ids.clamp(max: vocabulary - 1);
         var x = Embedding.Value.index_select(0, known).to(ScalarType.Float32);
         foreach (var delta in deltas) x = delta.Change(known, x);
         if (Scale != 1) x = x * Scale;
-        if (Prompt is not { IsOn: true } prompt) return x;
-        using var places = ids.ge(vocabulary).nonzero().squeeze(1);
+        var inline = vocabulary + InlinePrompt.Start;
+        if (prompt is not null) x = Placed(x, ids, (vocabulary, inline), prompt.Vectors);
+        return Inline is null ? x : Placed(x, ids, (inline, long.MaxValue), Inline.Vectors);
+    }
+
+    // The vectors with those of the tokens from a first id up to another one, which are given.
+    private static Tensor Placed(Tensor x, Tensor ids, (long First, long End) numbers, Func<Tensor> vectors)
+    {
+        using var places = (ids.ge(numbers.First) & ids.lt(numbers.End)).nonzero().squeeze(1);
         return places.numel() == 0
             ? x
-            : x.index_copy(0, places, prompt.Vectors().index_select(0, ids.index_select(0, places) - vocabulary));
+            : x.index_copy(0, places, vectors().index_select(0, ids.index_select(0, places) - numbers.First));
     }
 }

@@ -21,6 +21,19 @@ internal sealed class FieldChecks(Checks checks)
             Stage(part, path);
         foreach (var ability in (checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>()).Values.OfType<RewardAbility>())
             RewardFields(checks.StageNamed(ability.Stage), ability.Reward);
+        foreach (var (name, ability) in checks.Recipe.Abilities ?? new Dictionary<string, AbilitySpec>())
+            if (ability is ChoiceAbility choice) Choice(choice, $"abilities.{name}");
+    }
+
+    private void Choice(ChoiceAbility ability, string path)
+    {
+        if (ability.Data is not { } source) return;
+        List<string> sources = ability.ShotsFrom is { } solved ? [source, solved] : [source];
+        Template(TemplateFields.In(ability.Question ?? ""), sources, $"{path}.question");
+        foreach (var (text, i) in (ability.Choices ?? []).Select((text, i) => (text, i)))
+            Template(TemplateFields.In(text ?? ""), sources, $"{path}.choices[{i}]");
+        Template(TemplateFields.In(ability.Answer ?? ""), sources, $"{path}.answer");
+        if (ability.ShotsBy is { } by && checks.Sound($"{path}.shotsBy")) Known(by, sources, $"{path}.shotsBy");
     }
 
     private void Files(FilesSpec files, string name)
@@ -82,6 +95,7 @@ internal sealed class FieldChecks(Checks checks)
         foreach (var (field, template) in view.Fields ?? new Dictionary<string, string>())
             Template(TemplateFields.In(template ?? ""), [view.View], $"{path}.fields.{field}");
         Filters(view.Where, view.View, path);
+        if (view.Few is { By: { } by } && checks.Sound($"{path}.few.by")) Known(by, [name], $"{path}.few.by");
     }
 
     private void Filters(IReadOnlyList<FilterSpec>? filters, string source, string path)
@@ -97,6 +111,8 @@ internal sealed class FieldChecks(Checks checks)
     {
         if (table is ConversionTableSpec conversion)
             Package(conversion.Files, conversion.Sha512, path);
+        if (table is WordNetTableSpec net)
+            Package(net.Files, net.Sha512, path);
         if (table is ReadingsTableSpec readings)
             Package(readings.Files, readings.Sha512, path);
         if (table is not CharacterClassesSpec classes)
@@ -158,8 +174,11 @@ internal sealed class FieldChecks(Checks checks)
         })
             Template(TemplateFields.In(template ?? ""), sources, $"{path}.{key}");
         if (stage.Method is PromptMethod method && stage.Objective is TaskSpec)
-            Template(
-                TemplateFields.OfPrompt(method.Template ?? ""), sources, $"{checks.PathOf(method)}.template", TemplateFields.Mask);
+        {
+            foreach (var (ask, i) in method.Asks().Select((ask, i) => (ask, i)))
+                Template(
+                    TemplateFields.OfPrompt(ask.Template ?? ""), sources, $"{checks.PathOf(method)}.{method.KeyOf(i)}", TemplateFields.Mask);
+        }
         var judging = stage.Objective as AlignSpec;
         foreach (var reward in (judging?.Rewards?.Keys ?? []).Concat(judging?.Probes ?? []))
             RewardFields(stage, reward);

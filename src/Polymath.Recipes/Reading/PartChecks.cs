@@ -12,6 +12,12 @@ internal sealed class PartChecks(Checks checks, StageSpec stage, string path)
         new AlignChecks(checks, stage, path).Run();
         if (stage.Objective is RewardModelSpec { Process: not null, Centering: > 0 } && checks.Sound(At("centering")))
             checks.Fault(At("centering"), "steps are right or wrong, and have no scores to centre", "leave it out");
+        if (stage.Objective is PretrainSpec { Mask: { } mask } && mask.MaskedShare + mask.RandomShare > 1
+            && checks.Sound(At("mask.masked"), At("mask.random")))
+            checks.Fault(
+                At("mask.random"),
+                $"{mask.MaskedShare} of the masked words and {mask.RandomShare} of random ones are more than all",
+                $"write {1 - mask.MaskedShare:0.##} or less");
         Batches();
         Mixed();
     }

@@ -166,6 +166,7 @@ internal sealed class RecipeChecks(Checks checks)
             // A row of the report holds the abilities and, under 'after', the stage they were measured after.
             if (name == "after")
                 checks.Fault("abilities.after", "'after' is the report's name for the stage", "choose another name");
+            if (ability is ChoiceAbility choice) Choices(choice, $"abilities.{name}");
             var (stageName, kinds) = ability switch
             {
                 PerplexityAbility one => (one.Stage, new[] { "pretrain", "finetune" }),
@@ -183,6 +184,32 @@ internal sealed class RecipeChecks(Checks checks)
                 $"'{stageName}' is a stage of the kind {objective.Kind}; this measures {string.Join(" or ", kinds)}",
                 hint);
         }
+    }
+
+    // A benchmark's format says what the question is, or the recipe does.
+    private void Choices(ChoiceAbility ability, string path)
+    {
+        var written = new[] { ("question", ability.Question), ("choices", ability.Choices as object), ("answer", ability.Answer) };
+        foreach (var (key, given) in written)
+        {
+            if (!checks.Sound($"{path}.{key}")) continue;
+            if (ability.Format is { } format && given is not null)
+                checks.Fault($"{path}.{key}", $"the format {format.ToString().ToLowerInvariant()} says what this is", "leave it out");
+            if (ability.Format is null && given is null)
+                checks.Fault(
+                    path,
+                    $"'{key}' is missing",
+                    $"add {key}: {(key == "choices" ? "[TEXT, TEXT]" : "TEXT")}, or the format of a benchmark");
+        }
+        if (ability is { Shots: > 0, ShotsFrom: null, Split: null or DataSplit.Train } && checks.Sound($"{path}.shots"))
+            checks.Fault(
+                $"{path}.shotsFrom",
+                "solved questions would be taken from the questions themselves",
+                "add shotsFrom: DATA, or split: validation");
+        if (ability is { Shots: 0, ShotsFrom: not null } && checks.Sound($"{path}.shots"))
+            checks.Fault($"{path}.shotsFrom", "no solved questions are asked for", "add shots: WHOLE-NUMBER, or leave it out");
+        if (ability is { Format: ChoiceFormat.Gsm8k, Score: not ChoiceScore.Sum } && checks.Sound($"{path}.score"))
+            checks.Fault($"{path}.score", "an answer that is written has no candidates", "leave it out");
     }
 
     // A head over labels replaces the head over words: no later stage can predict words.

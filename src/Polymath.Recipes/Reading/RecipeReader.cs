@@ -63,7 +63,8 @@ public static class RecipeReader
     {
         var faults = new FaultList();
         var place = new Place(fileName, 1, 1);
-        var root = new NodeParser(fileName, faults).Parse(text.TrimStart('\ufeff'));
+        var read = new NodeParser(fileName, faults).Parse(text.TrimStart('\ufeff'));
+        var root = read is null ? null : new TemplateFiles(baseFolder, faults).Filled(read);
         Recipe? recipe = null;
         if (root is MappingNode mapping)
         {

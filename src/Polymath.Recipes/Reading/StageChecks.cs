@@ -76,7 +76,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             else if (GateBound.Parse(text) is not { } bound)
                 checks.Fault(at, $"'{text}' is no bound", "write \">= NUMBER\", \"<= NUMBER * before\", or with < or >");
             else if (!bound.IsRelative && bound is { Above: true, Bound: >= 1 }
-                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility
+                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility or ChoiceAbility
                 && (bound.Bound > 1 || bound.Strict))
                 checks.Fault(at, $"'{name}' is a share and never {text}", "write a number below 1");
         }
@@ -170,9 +170,13 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
         if (!checks.Sound(place))
             return;
         // A head over labels is trained, whatever else is frozen.
-        if (!stage.TrainsHead && freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null })
+        if (!stage.TrainsHead && freeze is { Train: null, FirstLayers: null, LastLayers: null, Layers: null }
+            && stage.Method is not PromptMethod { HasWeights: true })
             checks.Fault(
-                place, "freeze names no weights to train", "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN");
+                place,
+                "freeze names no weights to train",
+                "add lastLayers: WHOLE-NUMBER, firstLayers, layers: [0, 1], or train: PATTERN"
+                    + (stage.Method is PromptMethod ? "; or let the prompt itself learn, by {soft} in its template" : ""));
         if (freeze.Train is [])
             checks.Fault($"{place}.train", "the list is empty", "write train: [TEXT]");
         if (freeze.Layers is [])
@@ -191,40 +195,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                 At("pooling"),
                 "the answer of a prompt is read at its mask",
                 "leave out 'pooling', or leave out the method prompt to train a head over labels");
-        if (prompt.Template is { } template) Masks(template);
-        if (prompt.Train is PromptMethod)
-            checks.Fault(At("method.train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
-        if (prompt.Verbalizer?.ContentFree is [] && checks.Sound(At("method.verbalizer.contentFree")))
-            checks.Fault(At("method.verbalizer.contentFree"), "the list is empty", "write contentFree: N/A, or leave it out");
-        if (prompt.Verbalizer?.Words is not { } words || !checks.Sound(At("method.verbalizer")))
-            return;
-        if (words.Count == 0)
-            checks.Fault(At("method.verbalizer.words"), "there are no labels", "write {LABEL: WORD}, or leave 'words' out");
-        foreach (var (label, list) in words)
-        {
-            if (list.Count == 0 || list.Any(word => word.Length == 0))
-            {
-                checks.Fault(At($"method.verbalizer.words.{label}"),
-                    $"the label '{label}' has {(list.Count == 0 ? "no" : "an empty")} word",
-                    $"write {label}: WORD");
-            }
-        }
-    }
-
-    // What a model from a folder reads is known when it is opened; the models that a recipe makes read forward.
-    private void Masks(string template)
-    {
-        var masks = TemplateFields.OfPrompt(template).Count(field => field == TemplateFields.Mask);
-        if (masks != 1)
-            checks.Fault(At("method.template"),
-                $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
-                "write {mask} once, where the answer is read");
-        else if (checks.Recipe.Model is LlamaSpec or ChatGlmSpec && stage.From is null
-            && template.LastIndexOf("{mask}", StringComparison.Ordinal) is >= 0 and var at
-            && template[(at + "{mask}".Length)..].Trim() is { Length: > 0 } after)
-            checks.Fault(At("method.template"),
-                $"text follows {{mask}}: \"{after}\"",
-                "end with {mask}: the model reads forward, and what comes after the answer is never read");
+        new PromptChecks(checks, stage, prompt, At("method")).Run();
     }
 
     // The model of a stage has one head: over words, or over labels.

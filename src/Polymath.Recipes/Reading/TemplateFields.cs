@@ -24,6 +24,15 @@ public static partial class TemplateFields
         [.. PromptForm().Matches(template).Where(match => match.Groups["name"].Success)
             .Select(match => FieldOf(match.Groups["name"].Value)).OfType<string>()];
 
+    /// <summary>Whether a prompt's template has a soft token.</summary>
+    /// <param name="template">The template.</param>
+    public static bool HasSoft(string template) => PromptForm().Matches(template).Select(match => match.Groups["name"].Value)
+        .Any(name => name.Split('|')[0].Trim() == "soft" || name.StartsWith("soft:", StringComparison.Ordinal)
+            || (name.Length > 0 && name[0] is '"' or '\'' && SoftForm().IsMatch(name)));
+
+    [GeneratedRegex(@"[""'](?:soft|soft_id)[""']", RegexOptions.CultureInvariant)]
+    private static partial Regex SoftForm();
+
     private static string? FieldOf(string block)
     {
         if (block[0] is '"' or '\'')

@@ -19,7 +19,10 @@ public static class ComparisonPage
             : $"Dots are means over {seeds} seeds, lines reach from the smallest to the largest value.";
         var better = report.HigherIsBetter ? "more" : "less";
         var lead = $"<p class=\"lead\">Ranked by {Html.Text(report.Quality)}, {better} is better. {spread}</p>";
-        var charts = Chart(report, "parameters trained", row => row.Parameters) + Chart(report, "seconds of training", row => row.Seconds)
+        var examples = report.Rows.Any(row => row.Examples is not null)
+            ? Chart(report, "training rows", row => row.Examples ?? double.NaN)
+            : "";
+        var charts = examples + Chart(report, "parameters trained", row => row.Parameters) + Chart(report, "seconds of training", row => row.Seconds)
             + Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes);
         return Html.Page("Polymath comparison", $"{report.Recipe}: {report.Stage}", lead, string.Join('\n', (string[])
         [

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Polymath.Recipes;
 
 namespace Polymath.Runs.Reports;
@@ -41,7 +42,12 @@ public sealed record ComparisonRow(
     IReadOnlyDictionary<string, Spread> Abilities,
     double Seconds,
     double TokensPerSecond,
-    double PeakMemoryMegabytes);
+    double PeakMemoryMegabytes)
+{
+    /// <summary>The rows that it was trained on; null where they are not counted.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Examples { get; init; }
+}
 
 /// <summary>A comparison's result, as stored in <c>compare.json</c>.</summary>
 /// <param name="Recipe">The recipe's name.</param>

@@ -1,5 +1,6 @@
 using Polymath.Recipes;
 using Polymath.Text.Hubs;
+using Polymath.Text.Prompts;
 using Polymath.Text.Templates;
 
 namespace Polymath.Text;
@@ -22,6 +23,7 @@ public sealed class Corpora(
     private readonly Dictionary<string, SourceReport> reports = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterConversion> conversions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterClasses> classes = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, WordNet> nets = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> made = new(StringComparer.Ordinal);
     private readonly HashSet<string> open = new(StringComparer.Ordinal);
 
@@ -130,6 +132,17 @@ public sealed class Corpora(
         return classes[tableName] = CharacterClasses.Learn(tableName, spec, Rows(spec.Marks), Rows(spec.Texts));
     }
 
+    /// <summary>A table of related words.</summary>
+    /// <param name="tableName">The table's name under <c>tables</c>.</param>
+    /// <exception cref="InputException">The table does not exist, is of another kind, or cannot be read.</exception>
+    public WordNet Words(string tableName)
+    {
+        if (nets.TryGetValue(tableName, out var known))
+            return known;
+        var spec = Table<WordNetTableSpec>(tableName, "wordnet");
+        return nets[tableName] = WordNet.Read(tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512));
+    }
+
     private T Table<T>(string name, string kind)
         where T : TableSpec
     {
@@ -149,6 +162,7 @@ public sealed class Corpora(
     {
         ConversionTableSpec conversion => conversion.Files,
         ReadingsTableSpec readings => readings.Files,
+        WordNetTableSpec net => net.Files,
         _ => [],
     };
 
@@ -326,7 +340,7 @@ public sealed class Corpora(
         CheckNotEmpty(name, rows.Count, log);
         if (spec.Fields is { Count: > 0 } added)
             rows = WithFields(rows, added);
-        return PartOf(name, rows, spec.Part);
+        return PartOf(name, spec.Few is { } few ? [.. FewRows.Of(name, rows, few, recipe.Seed)] : rows, spec.Part);
     }
 
     private static List<Row> WithFields(List<Row> rows, IReadOnlyDictionary<string, string> added)

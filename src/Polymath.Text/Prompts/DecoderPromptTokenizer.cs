@@ -38,7 +38,7 @@ public sealed class DecoderPromptTokenizer(Tokenizer tokenizer, PromptTokens tok
     private PromptRow Row(List<Part> parts, PromptExample example, int mask)
     {
         var (kept, cut) = Fit(parts, example);
-        var (ids, soft, loss) = Join(kept);
+        var (ids, soft, loss) = Join(kept, example);
         if (!Settings.FillsAnswers)
         {
             if (ids.Length == 0)

@@ -56,6 +56,16 @@ public sealed record LabelWords
         return new(words, [.. words.Select(label => (IReadOnlyList<int[]>)[.. label.Select(word => IdsOf(word, tokenizer))])]);
     }
 
+    /// <summary>Words of one token each, which are given: a search's words need not be what the tokenizer makes of their text.</summary>
+    /// <param name="words">The words of each label.</param>
+    /// <param name="ids">Their tokens.</param>
+    public static LabelWords Given(IReadOnlyList<IReadOnlyList<string>> words, IReadOnlyList<IReadOnlyList<int>> ids)
+    {
+        ArgumentNullException.ThrowIfNull(words);
+        ArgumentNullException.ThrowIfNull(ids);
+        return new(words, [.. ids.Select(label => (IReadOnlyList<int[]>)[.. label.Select(id => new[] { id })])]);
+    }
+
     /// <summary>The words in the order of the classes.</summary>
     /// <param name="words">The words by class.</param>
     /// <param name="classes">The classes.</param>

@@ -26,7 +26,7 @@ public sealed class MaskedPromptTokenizer : PromptTokenizer
     {
         ArgumentNullException.ThrowIfNull(example);
         var (kept, cut) = Fit([.. pieces.Select(piece => Part.Of(piece, IdsOf(piece)))], example);
-        var (ids, soft, loss) = Join(kept);
+        var (ids, soft, loss) = Join(kept, example);
         return new(
             ids,
             soft,

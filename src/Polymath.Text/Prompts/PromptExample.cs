@@ -15,6 +15,9 @@ public sealed record PromptExample(
     int? Label = null,
     IReadOnlyList<string>? Targets = null)
 {
+    /// <summary>Tokens before the prompt, such as demonstrations.</summary>
+    public IReadOnlyList<int> Lead { get; init; } = [];
+
     /// <summary>The target of a mask.</summary>
     /// <param name="mask">The mask's number.</param>
     /// <param name="position">The mask's place in the template.</param>

@@ -5,12 +5,13 @@ namespace Polymath.Text.Prompts;
 
 /// <summary>
 /// The grammar of recipes' templates: text, <c>{field}</c> with filters behind bars, <c>{mask}</c>, <c>{special:cls}</c>,
-/// <c>{soft}</c>, <c>{soft:"words"}</c>, and OpenPrompt's blocks, whose keys are in quotes. Doubled braces are braces, and a brace before
-/// white space is text. Spaces before a field belong to its first word. Nothing is evaluated.
+/// <c>{soft}</c>, <c>{soft:3}</c>, <c>{soft:"words"}</c> with <c>id:1</c> or <c>same</c> behind bars, and OpenPrompt's blocks, whose keys
+/// are in quotes. Doubled braces are braces, and a brace before white space is text. Spaces before a field belong to its first word.
+/// Nothing is evaluated.
 /// </summary>
 internal static class PromptLanguage
 {
-    private const string Special = "special:", Soft = "soft:";
+    private const string Special = "special:", Soft = "soft:", Id = "id:";
 
     private static readonly Dictionary<string, FilterStep[]> filters = new(StringComparer.Ordinal)
     {
@@ -65,32 +66,55 @@ internal static class PromptLanguage
         if (inner.StartsWith(Soft, StringComparison.Ordinal))
         {
             scan.At += Soft.Length;
-            return Closed(scan, start, new SoftBlock(
-                start,
-                "",
-                null,
-                scan.Quoted(),
-                null,
-                1,
-                false));
+            return SoftTokens(scan, source, start);
         }
         var name = Word(scan, source, start);
         return name switch
         {
             "" => throw scan.Fault("the braces are empty. Write a field's name, or {{ for a brace.", start),
             TemplateFields.Mask => Closed(scan, start, new MaskBlock(start, "", null)),
-            "soft" => Closed(scan, start, new SoftBlock(
-                start,
-                "",
-                null,
-                null,
-                null,
-                1,
-                false)),
+            "soft" => SoftTokens(scan, source, start, alone: true),
             _ when name.StartsWith(Special, StringComparison.Ordinal) =>
                 Closed(scan, start, new SpecialBlock(start, "", null, Token(name[Special.Length..]))),
             _ => Field(scan, source, start, name),
         };
+    }
+
+    // Behind "soft": how many, or the words they start from; behind bars, the number they share and whether all are one.
+    private static SoftBlock SoftTokens(
+        BlockScanner scan,
+        string source,
+        int start,
+        bool alone = false)
+    {
+        var words = !alone && scan.AtQuote ? scan.Quoted() : null;
+        if (words is { Length: 0 }) throw scan.Fault("soft tokens start from words, but the quotes are empty. Write {soft}.", start);
+        var count = 1;
+        if (!alone && words is null && (scan.Whole() is not { } many || (count = many) < 1))
+            throw scan.Fault("behind soft: stands how many, such as {soft:3}, or the words they start from, in quotes.", start);
+        int? id = null;
+        var same = false;
+        for (scan.SkipSpace(); scan.Now == '|'; scan.SkipSpace())
+        {
+            scan.At++;
+            var at = scan.At;
+            var word = Word(scan, source, start);
+            if (word == "same" && words is null) same = true;
+            else if (word.StartsWith(Id, StringComparison.Ordinal) && int.TryParse(word.AsSpan(Id.Length), out var number) && number > 0)
+                id = number;
+            else
+                throw scan.Fault(
+                    $"'{word}' is nothing of a soft token. Write id:1 for a number that others share, or same where all of {{soft:3}} are "
+                    + "one vector.", at);
+        }
+        return Closed(scan, start, new SoftBlock(
+            start,
+            "",
+            null,
+            words,
+            id,
+            count,
+            same));
     }
 
     private static string Token(string name) => PromptTokens.IsName($"<{name}>") ? $"<{name}>" : name;

@@ -40,20 +40,28 @@ public sealed class PromptTemplate
     /// <summary>A recipe's template, in its own language (<see cref="PromptLanguage"/>).</summary>
     /// <param name="source">The text.</param>
     /// <param name="forward">Whether the model reads forward: it reads the spaces before an answer, and nothing after it.</param>
-    /// <exception cref="InputException">It is not well formed, has not one mask, or has a soft token.</exception>
-    public static PromptTemplate Written(string source, bool forward)
+    /// <param name="tokenizer">The tokenizer, for the words that soft tokens start from; null where only texts are needed.</param>
+    /// <param name="answers">How many answers are read.</param>
+    /// <exception cref="InputException">It is not well formed, or has another number of masks.</exception>
+    public static PromptTemplate Written(
+        string source,
+        bool forward,
+        Tokenizer? tokenizer = null,
+        int answers = 1)
     {
         ArgumentNullException.ThrowIfNull(source);
         var blocks = PromptLanguage.Parse(source, forward);
         InputException Fault(int position, string problem) => new($"The template, at character {position + 1}: {problem}");
-        if (blocks.Find(block => block is SoftBlock) is { } soft)
-            throw Fault(soft.Position, "soft tokens within a recipe's template are not trained yet. Virtual tokens before the row are: "
-                + "write the words as text, and train: {kind: delta, form: promptTuning}.");
         List<MaskBlock> masks = [.. blocks.OfType<MaskBlock>()];
         if (masks.Count == 0)
             throw Fault(source.Length, "it ends without a place for the answer. Write {mask} there.");
-        if (masks.Count > 1) throw Fault(masks[1].Position, "this is a second {mask}, but one answer is read. Write {mask} once.");
-        return new(source, false, blocks, SoftPlan.None);
+        if (masks.Count > answers && answers == 1)
+            throw Fault(masks[1].Position, "this is a second {mask}, but one answer is read. Write {mask} once.");
+        if (masks.Count != answers)
+            throw Fault(
+                masks.Count > answers ? masks[answers].Position : source.Length,
+                $"there are {masks.Count} masks, and each label has {answers} words. Write a {{mask}} for each word.");
+        return new(source, true, blocks, tokenizer is null ? SoftPlan.None : SoftPlan.Of(blocks, tokenizer));
     }
 
     /// <summary>A template without soft tokens.</summary>

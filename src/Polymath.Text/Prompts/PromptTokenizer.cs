@@ -119,7 +119,7 @@ public abstract class PromptTokenizer
     {
         ArgumentNullException.ThrowIfNull(parts);
         ArgumentNullException.ThrowIfNull(example);
-        var excess = parts.Sum(part => part.Ids.Length) + before.Length + after.Length - Settings.MaxLength;
+        var excess = parts.Sum(part => part.Ids.Length) + before.Length + example.Lead.Count + after.Length - Settings.MaxLength;
         if (excess <= 0) return (parts, 0);
         int[] lengths = [.. parts.Select(part => part.MayBeCut ? part.Ids.Length : 0)];
         if (excess > lengths.Sum())
@@ -131,12 +131,15 @@ public abstract class PromptTokenizer
 
     /// <summary>The parts end to end, with the tokens that begin and end a row.</summary>
     /// <param name="parts">The parts.</param>
+    /// <param name="example">The example they are from.</param>
     /// <param name="onlyOneEnd">Whether an end that the template has written is not written again.</param>
-    protected (int[] Ids, int[] Soft, int[] Loss) Join(IReadOnlyList<Part> parts, bool onlyOneEnd = false)
+    protected (int[] Ids, int[] Soft, int[] Loss) Join(IReadOnlyList<Part> parts, PromptExample example, bool onlyOneEnd = false)
     {
-        int[] ids = [.. before, .. parts.SelectMany(part => part.Ids)],
-            soft = [.. new int[before.Length], .. parts.SelectMany(part => part.Ids.Select(_ => part.SoftId))],
-            loss = [.. before.Select(_ => -100), .. parts.SelectMany(part => part.Ids.Select(_ => part.Loss))];
+        ArgumentNullException.ThrowIfNull(example);
+        var lead = example.Lead;
+        int[] ids = [.. before, .. lead, .. parts.SelectMany(part => part.Ids)],
+            soft = [.. new int[before.Length + lead.Count], .. parts.SelectMany(part => part.Ids.Select(_ => part.SoftId))],
+            loss = [.. before.Select(_ => -100), .. new int[lead.Count], .. parts.SelectMany(part => part.Ids.Select(_ => part.Loss))];
         if (onlyOneEnd && ids.Length > 0 && soft[^1] == 0 && after.AsSpan().SequenceEqual([ids[^1]])) return (ids, soft, loss);
         return ([.. ids, .. after], [.. soft, .. new int[after.Length]], [.. loss, .. after.Select(_ => -100)]);
     }

@@ -58,7 +58,7 @@ public sealed class SpanPromptTokenizer : PromptTokenizer
             parts.Add(Part.Of(piece, [gap]));
         }
         var (kept, cut) = Fit(parts, example);
-        var (ids, soft, _) = Join(kept, onlyOneEnd: true);
+        var (ids, soft, _) = Join(kept, example, onlyOneEnd: true);
         (decoder, loss) = Finish(decoder, loss);
         return new(
             ids,

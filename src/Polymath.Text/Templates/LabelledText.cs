@@ -20,13 +20,22 @@ public sealed class LabelledText
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         this.tokenizer = tokenizer;
+        (open, close) = FrameOf(tokenizer);
+    }
+
+    /// <summary>The tokens that a tokenizer puts before and behind a text.</summary>
+    /// <param name="tokenizer">The tokenizer.</param>
+    /// <exception cref="InputException">They cannot be known.</exception>
+    public static (int[] Open, int[] Close) FrameOf(Tokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(tokenizer);
         int[] bare = tokenizer.Encode(Sample), whole = tokenizer.Encode(Sample, addSpecialTokens: true);
         var at = bare.Length == 0 ? -1 : whole.AsSpan().IndexOf(bare);
         // A tokenizer that truncates its texts to fewer tokens gives no result here.
         if (at < 0)
             throw new InputException("The tokenizer gives the text \"a\" no tokens, or other tokens when special tokens are added: what a "
                 + "head over labels would read is unknown. Use another tokenizer.");
-        (open, close) = (whole[..at], whole[(at + bare.Length)..]);
+        return (whole[..at], whole[(at + bare.Length)..]);
     }
 
     /// <summary>The tokens of a text.</summary>

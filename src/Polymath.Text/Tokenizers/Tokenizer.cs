@@ -38,6 +38,12 @@ public abstract class Tokenizer
     /// </summary>
     public virtual Tokenizer Uncut() => this;
 
+    /// <summary>The same tokenizer with a token before and one behind each sequence, as BERT's and T5's have.</summary>
+    /// <param name="open">The special token before a text; null for none.</param>
+    /// <param name="close">The special token behind it.</param>
+    /// <exception cref="InputException">It has no such token, or no <c>tokenizer.json</c> can express it.</exception>
+    public Tokenizer Framed(string? open, string close) => TokenizerJson.Framed(this, open, close);
+
     /// <summary>
     /// The tokens of a text in written form: an unknown one as the text it stands for, if the kind of tokenizer shows it.
     /// </summary>

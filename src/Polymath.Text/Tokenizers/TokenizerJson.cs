@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Polymath.Recipes;
 
 namespace Polymath.Text;
@@ -97,6 +98,30 @@ internal static class TokenizerJson
             writer.WriteBoolean("byte_fallback", true);
             writer.WriteEndObject();
         });
+
+    /// <summary>A tokenizer that puts tokens before and behind each text, as BERT's and T5's do.</summary>
+    public static Tokenizer Framed(Tokenizer tokenizer, string? open, string close)
+    {
+        int IdOf(string token) =>
+            tokenizer.IdOf(token) ?? throw new InputException($"the tokenizer has no token '{token}'. Add it to its special tokens.");
+        JsonObject Special(string token, int part) => new() { ["SpecialToken"] = new JsonObject { ["id"] = token, ["type_id"] = part } };
+        JsonObject Text(string name, int part) => new() { ["Sequence"] = new JsonObject { ["id"] = name, ["type_id"] = part } };
+        JsonObject Known(string token) => new() { ["id"] = token, ["ids"] = new JsonArray(IdOf(token)), ["tokens"] = new JsonArray(token) };
+        JsonNode[] first = [.. open is null ? [] : new[] { Special(open, 0) }, Text("A", 0), Special(close, 0)];
+        var content = JsonNode.Parse(tokenizer.ToJson().Span)!;
+        content["post_processor"] = new JsonObject
+        {
+            ["type"] = "TemplateProcessing",
+            ["single"] = new JsonArray([.. first.Select(step => step.DeepClone())]),
+            ["pair"] = new JsonArray([.. first, Text("B", 1), Special(close, 1)]),
+            ["special_tokens"] = new JsonObject(
+                new[] { open, close }.OfType<string>().Select(token => KeyValuePair.Create(token, (JsonNode?)Known(token)))),
+        };
+        return TokenizerReader.Read(Tokenizer.FileName, JsonSerializer.SerializeToUtf8Bytes(content, written));
+    }
+
+    private static readonly JsonSerializerOptions written =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, NewLine = "\n" };
 
     /// <summary>Refuses special tokens that could be mistaken for text.</summary>
     /// <exception cref="InputException">A token is empty, repeated, a single character or the name of a byte.</exception>

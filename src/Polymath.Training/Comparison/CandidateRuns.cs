@@ -1,4 +1,5 @@
 using Polymath.Recipes;
+using Polymath.Runs;
 using Polymath.Runs.Reports;
 
 namespace Polymath.Training.Comparison;
@@ -11,16 +12,26 @@ public static class CandidateRuns
     /// <param name="recipe">The recipe's name.</param>
     /// <param name="folder">The comparison's folder.</param>
     /// <param name="failed">Why candidates could not be trained, by their names.</param>
-    public static ComparisonReport Gather(ComparisonPlan plan, string recipe, string folder, IReadOnlyDictionary<string, string> failed)
+    /// <param name="startOf">The file with the measurement before a candidate's training.</param>
+    public static ComparisonReport Gather(
+        TrainingPlan plan,
+        string recipe,
+        string folder,
+        IReadOnlyDictionary<string, string> failed,
+        Func<Candidate, string> startOf)
     {
         ArgumentNullException.ThrowIfNull(plan);
+        ArgumentNullException.ThrowIfNull(startOf);
         var done = plan.Candidates.Select(candidate => (candidate.Name, File: Path.Combine(folder, candidate.Folder, "report.json")))
             .Where(pair => File.Exists(pair.File))
             .Select(pair => (pair.Name, Report: RunReport.Parse(File.ReadAllText(pair.File)))).ToList();
-        if (done.Count == 0)
+        var measured = plan.Candidates.Where(candidate => candidate.Shots == 0 && File.Exists(startOf(candidate)))
+            .Select(candidate => Row(candidate.Name, StageRecord.ReadFile(startOf(candidate)).Abilities)).ToList();
+        if (done.Count + measured.Count == 0)
             throw new RunFailedException("None of the candidates could be "
                 + $"trained.{string.Concat(failed.Select(pair => $"\n  {pair.Key}: {pair.Value}"))}");
-        var rows = done.GroupBy(pair => pair.Name).Select(group => Row(group.Key, [.. group.Select(pair => pair.Report)])).ToList();
+        List<ComparisonRow> rows =
+            [.. done.GroupBy(pair => pair.Name).Select(group => Row(group.Key, [.. group.Select(pair => pair.Report)])), .. measured];
         double Rank(ComparisonRow row)
         {
             if (row.Abilities[plan.Quality].Mean is var mean && double.IsNaN(mean)) return double.NegativeInfinity;
@@ -28,14 +39,30 @@ public static class CandidateRuns
         }
         return new ComparisonReport(
             recipe,
-            plan.Stage.Name,
+            plan.Title,
             plan.Quality,
             plan.HigherIsBetter,
-            Abilities([.. done.Select(pair => pair.Report).DistinctBy(report => report.Seed).Select(report => report.Abilities[0])]),
+            plan.HasOneStart
+                ? Abilities([.. done.Select(pair => pair.Report).DistinctBy(report => report.Seed).Select(report => report.Abilities[0])])
+                : new Dictionary<string, Spread>(),
             [.. rows.OrderByDescending(Rank).ThenBy(row => row.Parameters)],
             failed,
-            done[0].Report.Environment);
+            done.Count > 0 ? done[0].Report.Environment : Surroundings.Now());
     }
+
+    // Nothing is trained for it.
+    private static ComparisonRow Row(string name, AbilityRow row) => new(
+        name,
+        1,
+        0,
+        0,
+        Abilities([row]),
+        0,
+        0,
+        0)
+    {
+        Examples = 0,
+    };
 
     private static ComparisonRow Row(string name, IReadOnlyList<RunReport> reports)
     {
@@ -48,7 +75,10 @@ public static class CandidateRuns
             Abilities([.. reports.Select(report => report.Abilities[^1])]),
             stages.Average(stage => stage.Seconds),
             stages.Average(stage => stage.TokensPerSecond),
-            stages.Max(stage => stage.PeakMemoryMegabytes));
+            stages.Max(stage => stage.PeakMemoryMegabytes))
+        {
+            Examples = stages[0].Rows?.Rows,
+        };
     }
 
     private static Dictionary<string, Spread> Abilities(IReadOnlyList<AbilityRow> rows) => rows.SelectMany(row => row.Values)

@@ -9,7 +9,7 @@ namespace Polymath.Training.Comparison;
 /// The plan of a comparison: the candidates, and the recipe that trains each of them. All start from the same model: the result of the
 /// earlier stages.
 /// </summary>
-public sealed class ComparisonPlan
+public sealed class ComparisonPlan : TrainingPlan
 {
     private readonly Recipe recipe;
     private readonly StageSpec stage;
@@ -19,6 +19,7 @@ public sealed class ComparisonPlan
     /// <param name="spec">What is compared.</param>
     /// <exception cref="InputException">A name is not known, the stage measures nothing, or a form has no such setting.</exception>
     public ComparisonPlan(Recipe recipe, ComparisonSpec spec)
+        : base(recipe)
     {
         ArgumentNullException.ThrowIfNull(recipe);
         ArgumentNullException.ThrowIfNull(spec);
@@ -51,14 +52,23 @@ public sealed class ComparisonPlan
     /// <summary>The stage.</summary>
     public StageSpec Stage => stage;
 
-    /// <summary>The ability that ranks the candidates.</summary>
-    public string Quality { get; }
+    /// <inheritdoc/>
+    public override string Title => stage.Name;
 
-    /// <summary>Whether a higher value is better.</summary>
-    public bool HigherIsBetter => recipe.Abilities![Quality].HigherIsBetter;
+    /// <inheritdoc/>
+    public override string Quality { get; }
 
-    /// <summary>What is trained, in order.</summary>
-    public IReadOnlyList<Candidate> Candidates { get; }
+    /// <inheritdoc/>
+    public override bool HigherIsBetter => recipe.Abilities![Quality].HigherIsBetter;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<Candidate> Candidates { get; }
+
+    /// <inheritdoc/>
+    public override string? BaseStage => recipe.Stages.TakeWhile(one => one.Name != stage.Name).LastOrDefault()?.Name;
+
+    /// <inheritdoc/>
+    public override bool HasOneStart => true;
 
     private static bool IsFull(string delta) => string.Equals(delta, "full", StringComparison.OrdinalIgnoreCase);
 
@@ -142,7 +152,7 @@ public sealed class ComparisonPlan
     /// The recipe of the earlier stages, or null when the stage is the first. Its measurements are left out, except those that choose the
     /// best checkpoints.
     /// </summary>
-    public Recipe? Before()
+    public override Recipe? Before()
     {
         var stages = recipe.Stages.TakeWhile(one => one.Name != stage.Name).ToList();
         if (stages.Count == 0) return null;
@@ -153,7 +163,7 @@ public sealed class ComparisonPlan
     /// <summary>The recipe that trains a candidate.</summary>
     /// <param name="candidate">The candidate.</param>
     /// <param name="model">The folder of the model it starts from; null for the recipe's own.</param>
-    public Recipe For(Candidate candidate, string? model)
+    public override Recipe For(Candidate candidate, string? model)
     {
         ArgumentNullException.ThrowIfNull(candidate);
         // Every candidate stores the base model in the precision of the stage, so only the methods differ.
@@ -183,18 +193,24 @@ public sealed class ComparisonPlan
         _ => null,
     };
 
-    private static Recipe Only(IReadOnlyList<StageSpec> stages, HashSet<string> abilities, Recipe recipe) => recipe with
+    // The measurements before the stage depend on the model, the stage and the seed, but not on the candidate.
+    /// <inheritdoc/>
+    public override Recipe StartOf(Candidate candidate, string? model)
     {
-        Rounds = null,
-        Stages = [.. stages.Select(one => one with
-        {
-            Evaluate = one.Evaluate is { } evaluate
-                ? evaluate with { Abilities = [.. (evaluate.Abilities ?? []).Where(abilities.Contains)] }
-                : null,
-            Checkpoint = one.Checkpoint is { Best: { } best } checkpoint && !abilities.Contains(best)
-                ? checkpoint with { Best = null }
-                : one.Checkpoint,
-        })],
-        Abilities = recipe.Abilities?.Where(pair => abilities.Contains(pair.Key)).ToDictionary(pair => pair.Key, pair => pair.Value),
-    };
+        ArgumentNullException.ThrowIfNull(candidate);
+        return For(
+            new Candidate(
+                "start/",
+                candidate.Seed,
+                null,
+                null),
+            model);
+    }
+
+    /// <inheritdoc/>
+    public override (string Folder, Recipe Recipe) StartRun(Candidate candidate, string? model)
+    {
+        ArgumentNullException.ThrowIfNull(candidate);
+        return (candidate.Folder, For(candidate, model));
+    }
 }

@@ -29,6 +29,12 @@ public sealed record ComparisonSpec(
 /// <param name="Rate">The learning rate, or null for the stage's own.</param>
 public sealed record Candidate(string Name, int Seed, DeltaSpec? Delta, double? Rate)
 {
+    /// <summary>The stage that is trained, where stages are compared; null for the plan's one.</summary>
+    public string? Stage { get; init; }
+
+    /// <summary>The training rows of each label, where few are compared: 0 for a measurement without training; null for all rows.</summary>
+    public int? Shots { get; init; }
+
     /// <summary>The name of its folder.</summary>
     public string Folder => $"{string.Concat(Name.Select(Fitting))}-seed{Seed}";
 

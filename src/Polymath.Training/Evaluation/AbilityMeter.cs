@@ -3,11 +3,11 @@ using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Training.Lessons;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
 using Polymath.Training.Stages;
 using Polymath.Tuning.Prompts;
-using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
 namespace Polymath.Training.Evaluation;
@@ -30,7 +30,8 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         var ability = materials.Recipe.Abilities![name];
-        return materials.Stage(ability.StageName).TrainsHead == model.Labels is not null
+        if (ability.StageName is not { } stage) return model.Labels is null;
+        return materials.Stage(stage).TrainsHead == model.Labels is not null
             && (ability is not RewardAbility reward || materials.Rewards.Has(reward.Reward));
     }
 
@@ -63,12 +64,14 @@ public sealed class AbilityMeter(Materials materials)
                     cancellation);
             return given;
         }
+        // Abilities that differ in their score alone share the likelihoods.
+        var likelihoods = new Dictionary<string, IReadOnlyList<IReadOnlyList<ChoiceLikelihood>>>();
         var values = new Dictionary<string, double>();
         foreach (var name in names.Where(name => Measures(model.Model, name)))
             values[name] = materials.Recipe.Abilities![name] switch
             {
-                PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Items(spec.Stage, spec.Split, spec.Rows))),
-                AccuracyAbility spec => Accuracy(model.Model, Task(name, spec, model)),
+                PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Read(spec, model.Model))),
+                AccuracyAbility spec => LabelFigures.Of(spec.Figure, Guesses(model.Model, Task(name, spec, model))),
                 RewardAbility spec => MeanReward(
                     spec,
                     Answers(
@@ -84,9 +87,27 @@ public sealed class AbilityMeter(Materials materials)
                     spec.Temperature,
                     spec.MaxNewTokens,
                     spec.Split).Select(pair => pair.Answer), spec.N),
+                ChoiceAbility spec => Chosen(spec, model, likelihoods, cancellation),
                 var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
             };
         return values;
+    }
+
+    private double Chosen(
+        ChoiceAbility spec,
+        TextModel model,
+        Dictionary<string, IReadOnlyList<IReadOnlyList<ChoiceLikelihood>>> known,
+        CancellationToken stop)
+    {
+        if (model.Model.Reading == Reading.Encoder)
+            throw new InputException($"An ability of the kind choice needs the probability of a text, and a "
+                + $"{model.Model.Configuration["model_type"]} reads in both directions. Use a model that writes, or a task stage.");
+        var questions = Prepared($"choice {spec.Asked}", () => new ChoiceQuestions(spec, materials.Corpora, materials.Recipe.Seed));
+        if (spec.Format == ChoiceFormat.Gsm8k) return questions.Written(model, stop);
+        var alone = materials.Recipe.Abilities!.Values.OfType<ChoiceAbility>()
+            .Any(other => other.Score == ChoiceScore.Pmi && other.Asked == spec.Asked);
+        if (!known.TryGetValue(spec.Asked, out var all)) known[spec.Asked] = all = questions.Likelihoods(model, alone, stop);
+        return questions.Accuracy(all, spec.Score);
     }
 
     private T Prepared<T>(string name, Func<T> make) where T : notnull
@@ -95,12 +116,25 @@ public sealed class AbilityMeter(Materials materials)
         return (T)value;
     }
 
+    // A model that reads in both directions is asked for hidden words.
+    private IReadOnlyList<Item> Read(PerplexityAbility spec, LanguageModel model)
+    {
+        var stage = materials.Stage(spec.Stage);
+        if (stage.Objective is not PretrainSpec || model.Reading == Reading.Decoder) return Items(spec.Stage, spec.Split, spec.Rows);
+        return new HiddenLesson(stage, model, materials.Tokenizer).Measured(
+            materials.Data(spec.Stage),
+            spec.Split,
+            materials.BatchOf(stage),
+            spec.Rows,
+            materials.Recipe.Seed);
+    }
+
     private IReadOnlyList<Item> Items(
         string stage,
         DataSplit split,
         int rows,
         IReadOnlyList<string>? labels = null,
-        PromptReader? prompts = null)
+        AskedTask? asked = null)
     {
         var spec = materials.Stage(stage);
         var (items, _) = materials.Data(stage).Items(
@@ -108,7 +142,7 @@ public sealed class AbilityMeter(Materials materials)
             materials.Tokenizer,
             materials.BatchOf(spec),
             labels,
-            prompts: prompts);
+            asked: asked);
         return [.. Choose(items.Count, rows, stage).Select(i => items[i])];
     }
 
@@ -121,11 +155,10 @@ public sealed class AbilityMeter(Materials materials)
     private (RowScores Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, TextModel model)
     {
         var stage = materials.Stage(spec.Stage);
-        var known = materials.Data(spec.Stage).Labels();
-        if (stage.Method is PromptMethod method)
-            return Prepared(name, () => Asked(spec, method, known, model));
+        if (stage.Method is PromptMethod)
+            return Asked(name, spec, model);
         // Labels are numbered as in the model's head.
-        var labels = HeadStage.Labels(stage, model.Model, known);
+        var labels = HeadStage.Labels(stage, model.Model, materials.Data(spec.Stage).Labels());
         return Prepared(
             $"{name}: {string.Join('\n', labels)}",
             () => (
@@ -135,23 +168,21 @@ public sealed class AbilityMeter(Materials materials)
 
     private delegate Tensor RowScores(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows);
 
-    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(
-        AccuracyAbility spec,
-        PromptMethod method,
-        IReadOnlyList<string> labels,
-        TextModel model)
+    // What a task has found while it was learned may be part of its rows.
+    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(string name, AccuracyAbility spec, TextModel model)
     {
-        var prompts = materials.Data(spec.Stage).PromptsOf(model);
-        var contentFree = prompts.ContentFree(method.Verbalizer.ContentFree);
-        var words = TaskWords.Of(labels, method.Verbalizer.Words, materials.Tokenizer, method.Verbalizer.Read);
-        return (
-            new WordedLabels(words.Verbalizer(contentFree.Count > 0), contentFree).Scores,
-            Items(
-                spec.Stage,
-                spec.Split,
-                spec.Rows,
-                labels,
-                prompts));
+        var asked = materials.Asked.Of(spec.Stage, model);
+        var items = Prepared($"{name}: {asked.Task.ToJson()}", () => Items(
+            spec.Stage,
+            spec.Split,
+            spec.Rows,
+            asked.Task.Labels,
+            asked));
+        return ((one, batch, rows) =>
+        {
+            using var on = asked.On(one);
+            return asked.Scores(one, batch, rows);
+        }, items);
     }
 
     /// <summary>exp of the mean loss per target token.</summary>
@@ -171,18 +202,18 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    private static double Accuracy(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
+    private static List<(int Guess, int Label)> Guesses(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
     {
-        var right = 0;
+        var found = new List<(int, int)>();
         foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokenChunks.Measured))
         {
             using var scope = NewDisposeScope();
             List<TokenRow> rows = [.. part.SelectMany(item => item.Rows)];
             using var batch = model.Lay(rows);
             var guesses = task.Scores(model, batch, rows).argmax(-1).cpu().data<long>().ToArray();
-            right += part.Where((item, i) => guesses[i] == ((LabelItem)item).Label).Count();
+            found.AddRange(part.Select((item, i) => ((int)guesses[i], ((LabelItem)item).Label)));
         }
-        return (double)right / task.Items.Count;
+        return found;
     }
 
     private List<(Row Row, string Answer)> Generate(

@@ -11,12 +11,12 @@ internal static class CorpusLesson
     /// <param name="context">What it is made from.</param>
     /// <param name="objective">The formula.</param>
     /// <param name="labels">A task's labels.</param>
-    /// <param name="prompts">How a task's prompts are read; null where none asks.</param>
+    /// <param name="asked">A task that prompts ask for; null where none asks.</param>
     internal static Lesson Of(
         LessonContext context,
         Objective objective,
         IReadOnlyList<string>? labels = null,
-        PromptReader? prompts = null)
+        AskedTask? asked = null)
     {
         var (data, model, tokenizer) = (context.Data, context.Model.Model, context.Materials.Tokenizer);
         data.Tell(DataSplit.Train, context.Materials.Recipe);
@@ -28,7 +28,7 @@ internal static class CorpusLesson
             batch,
             labels,
             model.PromptEnd,
-            prompts);
+            asked);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         context.Note(counts.Told());
@@ -40,7 +40,7 @@ internal static class CorpusLesson
             context.HeldOutRows,
             context.Seed,
             model.PromptEnd,
-            prompts);
+            asked);
         return new Lesson(objective, context.Source(items), heldOut, counts);
     }
 }

@@ -21,6 +21,15 @@ internal sealed record Lesson(
     /// <summary>Weights that are trained besides those of the stage's method, such as a critic's.</summary>
     public IReadOnlyList<Weight> Weights { get; init; } = [];
 
+    /// <summary>The name of those weights in checkpoints.</summary>
+    public string WeightsName { get; init; } = "critic";
+
+    /// <summary>Their own learning rate; the stage's when null.</summary>
+    public double? Rate { get; init; }
+
+    /// <summary>Writes what belongs beside the stage's model into the model's folder.</summary>
+    public Action<string>? Beside { get; init; }
+
     /// <summary>Writes what those have learned to the stage's folder.</summary>
     public Action<string>? Save { get; init; }
 
@@ -118,6 +127,7 @@ internal static class StageLessons
             AlignSpec { Loss: DistillSpec distill } => DistillLesson.Of(context, distill),
             AlignSpec { Loss.LearnsLabels: true } align => JudgedLesson.Of(context, align),
             AlignSpec align => PairsLesson.Of(context, align),
+            PretrainSpec when context.Model.Model.Reading != Reading.Decoder => HiddenLesson.Of(context),
             _ => CorpusLesson.Of(context, new NextToken(context.Model.Model.Routers.Exist)),
         };
     }
@@ -132,8 +142,11 @@ internal static class StageLessons
             throw new InputException($"Stage {stage.Name}: the model is a {family} with a head over labels, but this stage trains a head "
                 + "over words. Name the language model that it was made from; or make it a task stage without a prompt, which trains the "
                 + "labels.");
-        if (stage.Objective is not TaskSpec && model.Reading == Reading.Encoder)
+        if (stage.Objective is not (TaskSpec or PretrainSpec) && model.Reading == Reading.Encoder)
             throw new InputException($"Stage {stage.Name}: a {family} reads in both directions and sees the tokens it should "
-                + "predict. Give it a stage of the kind task, or use a model that reads forward.");
+                + "predict. Give it a stage of the kind pretrain or task, or use a model that reads forward.");
+        if (stage.Objective is PretrainSpec { Mask: not null } && model.Reading == Reading.Decoder)
+            throw new InputException($"Stage {stage.Name}: a {family} reads forward and learns every next token; mask is for models that "
+                + "read in both directions. Leave it out.");
     }
 }

@@ -54,12 +54,15 @@ public sealed class JudgeReward : Reward
             using var batch = fitting.Count == 0 ? null : model.Model.Lay(fitting);
             var said = new Queue<double>(batch is null
                 ? []
-                : (new WordedLabels(words).Scores(model.Model, batch, fitting).softmax(-1) * tensor(values, device: model.Model.Device))
-                    .sum(-1).cpu().data<double>().ToArray());
+                : (Said(batch).softmax(-1) * tensor(values, device: model.Model.Device)).sum(-1).cpu().data<double>().ToArray());
             scores.AddRange(part.Select(row => row.Length <= most ? said.Dequeue() : double.NaN));
         }
         return scores;
     }
+
+    // The words' scores [rows, words] behind each question.
+    private Tensor Said(Batch batch) => words.TokenScores(model.Model.Unembed(
+        model.Model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Model.Device)), words.Table.Tokens));
 
     private TokenRow Row(AskedAnswer answer)
     {

@@ -84,7 +84,9 @@ internal static class FieldUse
         new FieldText(text).Parts.Where(part => part.IsField).Select(part => part.Text);
 
     private static IEnumerable<string> OfTask(StageSpec stage, TaskSpec task) =>
-        stage.Method is PromptMethod method ? TemplateFields.OfPrompt(method.Template) : Names(task.Reads);
+        stage.Method is PromptMethod method
+            ? method.Asks().SelectMany(ask => TemplateFields.OfPrompt(ask.Template))
+            : Names(task.Reads);
 
     private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch
     {

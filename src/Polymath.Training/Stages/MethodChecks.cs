@@ -25,13 +25,16 @@ public static class MethodChecks
 
     private static void CheckTemplate(StageSpec stage, PromptMethod asked)
     {
-        try
+        foreach (var (ask, i) in asked.Asks().Select((ask, i) => (ask, i)))
         {
-            PromptTemplate.Written(asked.Template, forward: true);
-        }
-        catch (InputException e)
-        {
-            throw new InputException($"stages.{stage.Name}.method.template: {e.Message}", e);
+            try
+            {
+                PromptTemplate.Written(ask.Template, forward: true, answers: ask.Verbalizer!.Answers);
+            }
+            catch (InputException e)
+            {
+                throw new InputException($"stages.{stage.Name}.method.{asked.KeyOf(i)}: {e.Message}", e);
+            }
         }
     }
 }

@@ -3,13 +3,14 @@ using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Hubs;
 using Polymath.Text.Prompts;
+using Polymath.Tuning.Prompts;
 using Polymath.Tuning.Prompts.Verbalizers;
 
 namespace Polymath.Training.Stages;
 
 /// <summary>A token of a filled prompt, for people.</summary>
 /// <param name="Kind">What it is: <c>opening</c>, <c>written</c> by the template's author, <c>filled</c> from a field, <c>cut</c>, the
-/// <c>answer</c>'s place, or <c>ending</c>.</param>
+/// <c>answer</c>'s place, a <c>soft</c> token with its number and the token it starts from, or <c>ending</c>.</param>
 /// <param name="Token">The token; <c>{mask}</c> for the place of an answer that has none, since a decoder reads it after the token
 /// before.</param>
 /// <param name="Id">Its id; null where there is none.</param>
@@ -28,10 +29,10 @@ public sealed record PromptPreview(
     IReadOnlyList<PreviewToken> Tokens,
     IReadOnlyDictionary<string, IReadOnlyList<string>> Words)
 {
-    private const string Cut = "cut";
+    private const string Cut = "cut", Soft = "soft";
 
     /// <summary>How many tokens the model reads.</summary>
-    public int Length => Tokens.Count(token => token.Id is not null && token.Kind != Cut);
+    public int Length => Tokens.Count(token => (token.Id is not null && token.Kind != Cut) || token.Kind == Soft);
 
     /// <summary>Opens a recipe's data and the stage's model, and fills the prompt with one training row.</summary>
     /// <param name="reading">The recipe, read without faults.</param>
@@ -84,8 +85,9 @@ public sealed record PromptPreview(
                 + $"{rows.Count}.");
         var (row, method, labels) = (rows[number - 1], (PromptMethod)stage.Method!, data.Labels());
         var most = Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength);
-        var parts = data.PromptsOf(model).Parts(row.Name, row.Fields, most);
-        var words = TaskWords.Of(labels, method.Verbalizer.Words, model.Tokenizer, method.Verbalizer.Read).Words;
+        var ask = method.Asks()[0];
+        var parts = new PromptReader(model, ask, ask.Verbalizer!.Answers).Parts(row.Name, row.Fields, most);
+        var words = TaskWords.Of(labels, ask.Verbalizer.Given, model.Tokenizer, TaskVerbalizer.Of(ask.Verbalizer).Reading).Words;
         string Spelled(string word, int[] ids) => $"{word} = {string.Join(' ', ids.Select(model.Tokenizer.TokenOf))}";
         return new PromptPreview(
             row.Name,
@@ -103,8 +105,11 @@ public sealed record PromptPreview(
             null => first ? "opening" : "ending",
             PieceKind.Given => "filled",
             PieceKind.Answer => "answer",
+            PieceKind.Soft => Soft,
             _ => "written",
         };
+        if (part.Piece is { Kind: PieceKind.Soft } soft)
+            return [new PreviewToken(kind, soft.Text.Length > 0 ? $"{{soft {soft.SoftId}: {soft.Text}}}" : $"{{soft {soft.SoftId}}}", null)];
         return part is { Piece.Kind: PieceKind.Answer, Ids.Length: 0 }
             ? [new PreviewToken(kind, "{mask}", null)]
             : part.Ids.Select((id, i) => new PreviewToken(part.IsCut(i) ? Cut : kind, tokenizer.TokenOf(id), id));

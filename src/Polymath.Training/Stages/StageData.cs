@@ -33,7 +33,7 @@ public sealed class StageData
         ArgumentNullException.ThrowIfNull(stage);
         (this.stage, this.corpora, this.contract) = (stage, corpora, contract);
         // The texts are those of every model; what a model cannot read is refused when it is there.
-        if (stage is { Objective: TaskSpec, Method: PromptMethod asked }) asks = PromptTemplate.Written(asked.Template, forward: true);
+        if (stage is { Objective: TaskSpec, Method: PromptMethod asked }) asks = Texts(asked.Asks()[0]);
         (first, answer) = stage.Objective switch
         {
             PretrainSpec spec => (new FieldText(spec.Text), null),
@@ -44,6 +44,9 @@ public sealed class StageData
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
     }
+
+    private static PromptTemplate Texts(AskSpec ask) =>
+        PromptTemplate.Written(ask.Template, forward: true, answers: ask.Verbalizer!.Answers);
 
     /// <summary>Whether it is a stage's data: later rounds may read otherwise.</summary>
     /// <param name="other">The stage.</param>
@@ -133,6 +136,10 @@ public sealed class StageData
             .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
     }
 
+    /// <summary>The text of a row as a stage that reads has it.</summary>
+    /// <param name="row">The row.</param>
+    internal string Text(Row row) => first.Fill(row.Fields);
+
     /// <summary>What the user says in a row, before any conversion.</summary>
     /// <param name="row">The row.</param>
     public string Prompt(Row row)
@@ -153,7 +160,7 @@ public sealed class StageData
         {
             if (stage.TrainsLabels)
                 return new LabelledText(model.Tokenizer).Read(row.Name, first.Fill(row.Fields)).Ids;
-            if (asks is not null) return PromptsOf(model).Row(row.Name, row.Fields).Ids;
+            if (asks is not null) return Asked(row, model);
             return stage.Objective is AlignSpec or RewardModelSpec
                 ? model.Contract.Encode([new Turn(Prompt(row))], model.Tokenizer)
                 : Render(row, model.Tokenizer).Tokenize(model.Tokenizer).Ids;
@@ -161,13 +168,12 @@ public sealed class StageData
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
 
-    /// <summary>How a model reads the prompts of the stage's task.</summary>
-    /// <param name="model">The model.</param>
-    /// <exception cref="InputException">The model cannot read the template.</exception>
-    public PromptReader PromptsOf(TextModel model)
+    // Without the vectors of soft tokens, as after the stage, the model reads the rest of the prompt.
+    private int[] Asked(Row row, TextModel model)
     {
-        var method = (PromptMethod)stage.Method!;
-        return new PromptReader(model, method.Template, method.Cut);
+        var ask = ((PromptMethod)stage.Method!).Asks()[0];
+        var ids = new PromptReader(model, ask, ask.Verbalizer!.Answers).Row(row.Name, row.Fields).Ids;
+        return [.. ids.Where(id => id < model.Model.InlineStart || model.Model.Tokens.Inline is not null)];
     }
 
     // The texts of a filled prompt, without the place of its answer.
@@ -202,7 +208,7 @@ public sealed class StageData
     /// <param name="batch">The length of rows, and what happens to longer ones.</param>
     /// <param name="labels">A task's labels.</param>
     /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
-    /// <param name="prompts">How a task's prompts are read; null where none asks.</param>
+    /// <param name="asked">A task that prompts ask for; null where none asks.</param>
     /// <exception cref="InputException">Rows begin twice, never end, or lose too much, or the model would see what it should foretell; no
     /// row is left that trains a token, or a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
@@ -211,7 +217,7 @@ public sealed class StageData
         BatchSpec batch,
         IReadOnlyList<string>? labels = null,
         int? promptEnd = null,
-        PromptReader? prompts = null)
+        AskedTask? asked = null)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var made = new StageItems(stage, batch, labels, Fills(promptEnd));
@@ -219,13 +225,16 @@ public sealed class StageData
         var checks = stage.Objective is TaskSpec ? null : new TargetChecks(stage.Name, contract, tokenizer, promptEnd);
         foreach (var row in Rows(split))
         {
-            var rendering = heading is null && prompts is null ? Render(row, tokenizer) : null;
+            if (asked is not null)
+            {
+                made.AddAsked(row, asked);
+                continue;
+            }
+            var rendering = heading is null ? Render(row, tokenizer) : null;
             if (rendering is not null)
                 Report.Count(rendering);
             made.Add(row, Tokens, checks);
-            TokenRow Tokens(int most) => rendering?.Tokenize(tokenizer, most)
-                ?? prompts?.Row(row.Name, row.Fields, most)
-                ?? heading!.Read(row.Name, first.Fill(row.Fields), most);
+            TokenRow Tokens(int most) => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most);
         }
         made.Finish();
         if (made.Untrained.Count > 0)
@@ -241,8 +250,10 @@ public sealed class StageData
     // A model that reads a beginning in both directions needs its marks in every row.
     private bool Fills(int? promptEnd) => stage.FillsRows && promptEnd is null;
 
-    // The reason that holds: rows that were left out, or none that the split gave.
-    private InputException NoRows(DataSplit split, RowCounts counts)
+    /// <summary>The reason that holds: rows that were left out, or none that the split gave.</summary>
+    /// <param name="split">The part of the data.</param>
+    /// <param name="counts">What became of its rows.</param>
+    internal InputException NoRows(DataSplit split, RowCounts counts)
     {
         var name = split.ToString().ToLowerInvariant();
         if (counts.Dropped > 0)
@@ -268,7 +279,7 @@ public sealed class StageData
     /// <param name="most">The most rows.</param>
     /// <param name="seed">The run's seed, by which they are chosen.</param>
     /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
-    /// <param name="prompts">How a task's prompts are read; null where none asks.</param>
+    /// <param name="asked">A task that prompts ask for; null where none asks.</param>
     internal IReadOnlyList<Item> HeldOut(
         Tokenizer tokenizer,
         BatchSpec batch,
@@ -276,7 +287,7 @@ public sealed class StageData
         int most,
         long seed,
         int? promptEnd,
-        PromptReader? prompts = null)
+        AskedTask? asked = null)
     {
         var rows = Rows(DataSplit.Validation);
         if (rows.Count == 0 || most == 0) return [];
@@ -289,11 +300,14 @@ public sealed class StageData
         {
             if (stage.Objective is TaskSpec task && labels?.Contains(row.Fields.GetValueOrDefault(task.Label, "")) != true)
                 continue;
-            var rendering = heading is null && prompts is null ? Render(row, tokenizer) : null;
+            if (asked is not null)
+            {
+                made.AddAsked(row, asked);
+                continue;
+            }
+            var rendering = heading is null ? Render(row, tokenizer) : null;
             made.Add(row, Tokens, null);
-            TokenRow Tokens(int most) => rendering?.Tokenize(tokenizer, most)
-                ?? prompts?.Row(row.Name, row.Fields, most)
-                ?? heading!.Read(row.Name, first.Fill(row.Fields), most);
+            TokenRow Tokens(int most) => rendering?.Tokenize(tokenizer, most) ?? heading!.Read(row.Name, first.Fill(row.Fields), most);
         }
         made.Finish();
         return fills ? Chosen(made.Items, most, seed) : made.Items;
@@ -304,7 +318,11 @@ public sealed class StageData
     /// <param name="seed">The run's seed, by which they are chosen.</param>
     internal IReadOnlyList<Row> HeldOutRows(int most, long seed) => Chosen(Rows(DataSplit.Validation), most, seed);
 
-    private IReadOnlyList<T> Chosen<T>(IReadOnlyList<T> all, int most, long seed)
+    /// <summary>Some of all, in a fixed order.</summary>
+    /// <param name="all">All.</param>
+    /// <param name="most">The most.</param>
+    /// <param name="seed">The run's seed, by which they are chosen.</param>
+    internal IReadOnlyList<T> Chosen<T>(IReadOnlyList<T> all, int most, long seed)
     {
         if (all.Count == 0) return all;
         var order = new Permutation(all.Count, seed, $"held out of {stage.Name}", 0);

@@ -3,6 +3,7 @@ using Polymath.Runs.Reports;
 using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Stages;
 
@@ -87,6 +88,26 @@ internal sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList
             else
                 untrained.Add(fit.Source);
         }
+    }
+
+    /// <summary>Adds a row as a task's prompts ask it.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="asked">The task.</param>
+    /// <exception cref="InputException">It is too long and the policy refuses it, or has a label that is not known.</exception>
+    internal void AddAsked(Row row, AskedTask asked)
+    {
+        var rows = asked.Rows(row.Name, row.Fields);
+        if (rows.MaxBy(one => one.Length) is { } longest && longest.Length > maxLength)
+        {
+            if (batch.Overlong is OverlongPolicy.Refuse or OverlongPolicy.Drop)
+            {
+                _ = Shorten(_ => longest, longest);
+                return;
+            }
+            rows = asked.Rows(row.Name, row.Fields, maxLength);
+            changes.Count($"cut to {maxLength:N0} tokens", false, row.Name);
+        }
+        items.Add(new LabelItem([.. rows.Select(one => one with { Data = row.Data })], LabelOf(row, (TaskSpec)stage.Objective)));
     }
 
     /// <summary>Adds what is left of the last document.</summary>

@@ -7,7 +7,6 @@ using Polymath.Runs;
 using Polymath.Runs.Reports;
 using Polymath.Training.Rollouts;
 using Polymath.Training.Schedules;
-using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Stages;
 
@@ -123,7 +122,7 @@ public sealed class StageRunner(
             run.Materials.Data(stage.Parts()[0]).HeldOutPrompts(model),
             optimizer: optimizer);
         terms.Save(folder);
-        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), Save);
+        using (method.Aside()) AtomicFile.WriteFolder(Path.Combine(folder, "model"), place => Save(place, terms));
         var state = progress.State;
         return new StageReport(
             visit.Name,
@@ -184,14 +183,13 @@ public sealed class StageRunner(
 
     // A stage that keeps its adapter apart does not change the model, so the model's folder is named instead of written again. A rounded
     // base is another model, and so is a model with a fresh head.
-    private void Save(string place)
+    private void Save(string place, StageTerms terms)
     {
         var same = method!.Unmerged && !stage.TrainsHead && model.Model.Unrounded is null && ModelSignature.Of(model.Model) == began;
         if (same && origin is not null) model.SaveOver(place, Path.Combine(folder, "model"), origin, run.Folder);
         else model.Save(place);
         // New texts are labelled later in the same way: polymath classify.
-        if (stage.Objective is TaskSpec task && stage.Method is PromptMethod prompt)
-            PromptTask.Of(prompt, run.Materials.Data(stage).Labels(), task.Label).Save(place);
+        terms.SaveBeside(place);
     }
 
     // Dropout and gradient checkpointing apply only while gradients are computed: not to measurements, sampling, or the scores of a

@@ -58,7 +58,17 @@ internal sealed class StageTerms : IDisposable
     /// <summary>The groups of weights that are trained besides those of the stage's method.</summary>
     /// <param name="spec">How they move.</param>
     internal IEnumerable<WeightGroup> Groups(OptimizerSpec spec) => parts.Where(part => part.Lesson.Weights.Count > 0)
-        .Select(part => new WeightGroup(part.Name.Length == 0 ? "critic" : $"{part.Name}.critic", part.Lesson.Weights, spec));
+        .Select(part => new WeightGroup(
+            part.Name.Length == 0 ? part.Lesson.WeightsName : $"{part.Name}.{part.Lesson.WeightsName}",
+            part.Lesson.Weights,
+            part.Lesson.Rate is { } rate ? spec with { Rate = rate } : spec));
+
+    /// <summary>Writes what belongs beside the stage's model; of a mix, that of its only task.</summary>
+    /// <param name="place">The model's folder.</param>
+    internal void SaveBeside(string place)
+    {
+        if (parts.Where(part => part.Lesson.Beside is not null).ToList() is [var one]) one.Lesson.Beside!(place);
+    }
 
     /// <summary>Writes what those weights have learned.</summary>
     /// <param name="folder">The stage's folder.</param>

@@ -5,7 +5,8 @@ namespace Polymath.Tuning.Prompts;
 
 /// <summary>
 /// P-tuning within a template, as OpenPrompt and PTR have it (Liu et al. 2021; Han et al. 2021): the vectors of the soft places go, in
-/// their order, through two bidirectional LSTM layers if wanted, and through Linear, ReLU, Linear. Each place has its own vector.
+/// their order, through two bidirectional LSTM layers if wanted, and through Linear, ReLU, Linear. In those, each place starts from a vector
+/// of its own; in recipes, places with one number start from one vector.
 /// </summary>
 public sealed class EncodedPrompt : InlinePrompt
 {
@@ -16,11 +17,13 @@ public sealed class EncodedPrompt : InlinePrompt
     /// <param name="width">The width of a token's vector.</param>
     /// <param name="withLstm">Whether the LSTM comes first.</param>
     /// <param name="take">Gives a weight by its name in files and its shape.</param>
+    /// <param name="starts">For each place, the number of the vector it starts from, from 0; null for one each.</param>
     public EncodedPrompt(
         int places,
         int width,
         bool withLstm,
-        Func<string, long[], Weight> take)
+        Func<string, long[], Weight> take,
+        IReadOnlyList<int>? starts = null)
     {
         ArgumentNullException.ThrowIfNull(take);
         var weights = new List<Weight>();
@@ -29,7 +32,8 @@ public sealed class EncodedPrompt : InlinePrompt
             weights.Add(take(name, shape));
             return weights[^1];
         }
-        var start = Take("new_embedding.weight", places, width);
+        var start = Take("new_embedding.weight", starts?.Max() + 1 ?? places, width);
+        long[]? from = starts is null ? null : [.. starts.Select(number => (long)number)];
         var layers = Enumerable.Range(0, withLstm ? 2 : 0).Select(layer => (Cell(layer, ""), Cell(layer, "_reverse"))).ToList();
         LstmDirection Cell(int layer, string end) => LstmDirection.Of(
             name => $"new_lstm_head.{name}_l{layer}{end}",
@@ -40,7 +44,7 @@ public sealed class EncodedPrompt : InlinePrompt
             w2 = Take("new_mlp_head.2.weight", width, width), b2 = Take("new_mlp_head.2.bias", width);
         compute = () =>
         {
-            var x = start.Value;
+            var x = from is null ? start.Value : start.Value.index_select(0, tensor(from, device: start.Value.device));
             foreach (var (forward, backward) in layers) x = cat([forward.Run(x, reversed: false), backward.Run(x, reversed: true)], 1);
             return nn.functional.linear(nn.functional.linear(x, w1.Value, b1.Value).relu(), w2.Value, b2.Value);
         };

@@ -16,7 +16,7 @@ internal sealed record LstmDirection(Weight Input, Weight Hidden, Weight InputBi
     {
         var length = (int)x.size(0);
         var inner = Hidden.Value.size(1);
-        Tensor hidden = zeros(1, inner), cell = zeros(1, inner);
+        Tensor hidden = zeros(1, inner, device: x.device), cell = zeros(1, inner, device: x.device);
         var fed = nn.functional.linear(x, Input.Value, InputBias.Value);
         var states = new Tensor[length];
         for (var step = 0; step < length; step++)

@@ -6,24 +6,6 @@ using static TorchSharp.torch;
 namespace Polymath.Tuning.Prompts;
 
 /// <summary>
-/// Soft tokens within a prompt's text: their ids follow the vocabulary, wherever they stand. No virtual tokens go before a row.
-/// </summary>
-public abstract class InlinePrompt : SoftPrompt
-{
-    /// <inheritdoc/>
-    public override int Length => 0;
-
-    /// <inheritdoc/>
-    public override bool IsOn => true;
-
-    /// <summary>
-    /// Whether each place of a row has its own vector, whatever number the template gives it (P-tuning); otherwise places with one number
-    /// share a vector.
-    /// </summary>
-    public virtual bool CountsPlaces => false;
-}
-
-/// <summary>
 /// A mixed template's soft tokens (Ding et al. 2022): a learned vector for each number, which starts from a word's vector or from random
 /// numbers.
 /// </summary>

@@ -11,20 +11,38 @@ public sealed class PromptReader
     private readonly TextModel model;
     private readonly PromptTokens tokens;
     private readonly CutSide cut;
+    private readonly int firstSoft;
+    private readonly SoftEncoder? encoder;
     private readonly Dictionary<int, PromptTokenizer> byLength = [];
 
     /// <summary>A reader.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="template">The template, in the language of recipes.</param>
-    /// <param name="cut">Where rows that are too long are cut.</param>
+    /// <param name="ask">The template, in the language of recipes, and where rows that are too long are cut.</param>
+    /// <param name="answers">How many answers are read.</param>
+    /// <param name="firstSoft">The number of its first soft token among those of all prompts, from 0.</param>
     /// <exception cref="InputException">The template is not well formed, or not one that the model can read.</exception>
-    public PromptReader(TextModel model, string template, CutSide cut = CutSide.Tail)
+    public PromptReader(
+        TextModel model,
+        AskSpec ask,
+        int answers = 1,
+        int firstSoft = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
-        (this.model, this.cut, tokens) = (model, cut, PromptTokens.Of(model.Tokenizer));
-        Template = PromptTemplate.Written(template, Reading == Reading.Decoder);
-        var mask = Template.Blocks.OfType<MaskBlock>().Single();
-        InputException Fault(int position, string problem) => new($"The template, at character {position + 1}: {problem}");
+        ArgumentNullException.ThrowIfNull(ask);
+        (this.model, cut, encoder, tokens) = (model, ask.Cut ?? CutSide.Tail, ask.Encoder, PromptTokens.Of(model.Tokenizer));
+        (this.firstSoft, Answers) = (firstSoft, answers);
+        Template = PromptTemplate.Written(
+            ask.Template,
+            Reading == Reading.Decoder,
+            model.Tokenizer,
+            answers);
+        Suits(Template.Blocks.OfType<MaskBlock>().First());
+    }
+
+    private static InputException Fault(int position, string problem) => new($"The template, at character {position + 1}: {problem}");
+
+    private void Suits(MaskBlock mask)
+    {
         var family = model.Model.Configuration["model_type"];
         if (Reading == Reading.Decoder && Template.Blocks.LastOrDefault(Follows) is { } after && after.Position > mask.Position)
             throw Fault(after.Position, $"text follows {{mask}}, but a {family} reads forward, and what comes after the answer is "
@@ -35,7 +53,17 @@ public sealed class PromptReader
         if (Reading == Reading.EncoderDecoder && tokens.Sentinels.Count == 0)
             throw Fault(mask.Position, $"a {family} reads the answer at <extra_id_0>, and the tokenizer has no such token. Use a T5, or "
                 + "leave out the prompt, so that a head over labels is trained.");
+        if (encoder is not null && Template.SoftTokens.Count == 0)
+            throw Fault(0, "there is no soft token for the encoder. Write {soft} where one should stand, or leave out 'encoder'.");
+        if (encoder is not null && Template.Blocks.OfType<SoftBlock>().FirstOrDefault(block => block.MayBeCut) is { } cuts)
+            throw Fault(cuts.Position, "soft tokens that an encoder connects are never cut. Leave out shortenable.");
     }
+
+    /// <summary>How many answers are read.</summary>
+    public int Answers { get; }
+
+    /// <summary>How many soft tokens it numbers.</summary>
+    public int SoftCount => SoftTokens.Count(Template, encoder);
 
     /// <summary>The template.</summary>
     public PromptTemplate Template { get; }
@@ -44,22 +72,99 @@ public sealed class PromptReader
 
     private static bool Follows(PromptBlock block) => block is not TextBlock text || text.Text.Trim().Length > 0;
 
-    /// <summary>A row's tokens; the answer is read at its <see cref="TokenRow.Answer"/>.</summary>
+    /// <summary>A row's tokens; the answers are read at its <see cref="TokenRow.Answers"/>.</summary>
     /// <param name="name">The row's name in messages.</param>
     /// <param name="fields">Its fields.</param>
     /// <param name="most">The most tokens; fields are cut where there are more.</param>
+    /// <param name="lead">Tokens before the prompt.</param>
     /// <exception cref="InputException">A field is missing, or what may not be cut is too long.</exception>
-    public TokenRow Row(string name, IReadOnlyDictionary<string, string> fields, int most = int.MaxValue)
+    public TokenRow Row(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int most = int.MaxValue,
+        IReadOnlyList<int>? lead = null)
     {
-        var filled = Tokenizer(most).Encode(Template, Example(name, fields));
-        var still = new float[filled.Ids.Length];
-        return Reading switch
+        var filled = Tokenizer(most).Encode(Template, Example(name, fields, lead));
+        var ids = Ids(filled);
+        var still = new float[ids.Length];
+        if (Reading == Reading.Encoder) return new TokenRow(ids, still, name) { Answers = filled.Answers };
+        if (Reading == Reading.Decoder) return new TokenRow(ids, still, name);
+        // The decoder reads the gaps' tokens, and gives the answers there.
+        int[] gaps = [.. tokens.Sentinels.Take(filled.Answers.Length)];
+        return new TokenRow([.. ids, .. gaps], [.. still, .. gaps.Select(_ => 1f)], name)
         {
-            Reading.Encoder => new TokenRow(filled.Ids, still, name) { Answer = filled.Answers[0] },
-            // The decoder reads the gap's token, and gives the answer there.
-            Reading.EncoderDecoder => new TokenRow([.. filled.Ids, tokens.Sentinels[0]], [.. still, 1], name),
-            _ => new TokenRow(filled.Ids, still, name),
+            Answers = [.. gaps.Select((_, i) => ids.Length + i)],
         };
+    }
+
+    /// <summary>Refuses texts as answers where a model cannot write them.</summary>
+    /// <param name="texts">The texts.</param>
+    internal void TakesTexts(IEnumerable<string> texts)
+    {
+        if (Reading == Reading.Encoder)
+            throw new InputException($"a {model.Model.Configuration["model_type"]} reads one token at a mask and writes no texts. Write "
+                + "verbalizer: {words: {LABEL: WORD}}, or use a model that writes.");
+        foreach (var text in texts.Where(text => model.Tokenizer.EncodePlain(text).Length == 0))
+            throw new InputException($"The text '{text}' of a label has no token. Give another text.");
+    }
+
+    /// <summary>A row that a text has answered; at each of its <see cref="TokenRow.Answers"/> the next token is one of the text's.</summary>
+    /// <param name="name">The row's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="text">The answer.</param>
+    /// <param name="most">The most tokens; fields are cut where there are more.</param>
+    /// <param name="lead">Tokens before the prompt.</param>
+    internal TokenRow Answered(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        string text,
+        int most,
+        IReadOnlyList<int>? lead)
+    {
+        var answer = model.Tokenizer.EncodePlain(text);
+        var row = Row(name, fields, most == int.MaxValue ? most : most - answer.Length, lead);
+        return new TokenRow([.. row.Ids, .. answer], [.. row.Learn, .. answer.Select(_ => 1f)], name)
+        {
+            Answers = [.. answer.Select((_, i) => row.Length - 1 + i)],
+        };
+    }
+
+    /// <summary>The tokens of a row with its answers, as a demonstration; null where it does not fit.</summary>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="answers">The text at each mask.</param>
+    /// <param name="most">The most tokens.</param>
+    internal IReadOnlyList<int>? Demonstration(
+        IReadOnlyDictionary<string, string> fields,
+        IReadOnlyList<string> answers,
+        int most)
+    {
+        if (most < 1) return null;
+        var example = Example("A demonstration", fields);
+        var next = 0;
+        List<PromptPiece> pieces = [.. Template.Wrap(example).Select(piece => piece.Kind == PieceKind.Answer
+            ? piece with { Kind = PieceKind.Given, Text = answers[Math.Min(next++, answers.Count - 1)], MayBeCut = false }
+            : piece)];
+        try
+        {
+            return Ids(new DecoderPromptTokenizer(model.Tokenizer, tokens, new PromptSettings(most, cut, Opening: [])).Encode(
+                pieces, example));
+        }
+        catch (InputException)
+        {
+            return null;
+        }
+    }
+
+    private int[] Ids(PromptRow filled)
+    {
+        var ids = (int[])filled.Ids.Clone();
+        var seen = 0;
+        for (var i = 0; i < ids.Length; i++)
+        {
+            if (filled.SoftIds[i] == 0) continue;
+            ids[i] = model.Model.InlineStart + firstSoft + (encoder is null ? filled.SoftIds[i] - 1 : seen++);
+        }
+        return ids;
     }
 
     /// <summary>The parts of a row's prompt with their tokens, and how many of them are cut.</summary>
@@ -77,7 +182,10 @@ public sealed class PromptReader
             TemplateFields.OfPrompt(Template.Source).Distinct().ToDictionary(field => field, _ => text),
             Math.Max(1, model.Model.Sizes.ContextLength - model.Model.VirtualTokens)))];
 
-    private static PromptExample Example(string name, IReadOnlyDictionary<string, string> fields) => new(name, fields, fields);
+    private static PromptExample Example(string name, IReadOnlyDictionary<string, string> fields, IReadOnlyList<int>? lead = null) =>
+        new(name, fields, fields) { Lead = lead ?? [] };
+
+    private int Gaps => Template.Blocks.OfType<MaskBlock>().Count();
 
     private PromptTokenizer Tokenizer(int most)
     {
@@ -86,7 +194,7 @@ public sealed class PromptReader
         return byLength[most] = Reading switch
         {
             Reading.Encoder => new MaskedPromptTokenizer(model.Tokenizer, tokens, settings),
-            Reading.EncoderDecoder => new SpanPromptTokenizer(model.Tokenizer, tokens, settings with { MaxLength = most - 1 }),
+            Reading.EncoderDecoder => new SpanPromptTokenizer(model.Tokenizer, tokens, settings with { MaxLength = most - Gaps }),
             _ => new DecoderPromptTokenizer(
                 model.Tokenizer, tokens, settings with { Opening = model.Contract.Template.OpeningIds(model.Tokenizer) }),
         };

@@ -12,7 +12,7 @@ public sealed class PromptRows : IDisposable
     private readonly IReadOnlyList<PromptRow> rows;
 
     /// <summary>Lays rows out.</summary>
-    /// <param name="model">The model; its prompt has the vectors of soft tokens.</param>
+    /// <param name="model">The model; its inline prompt has the vectors of soft tokens.</param>
     /// <param name="rows">The rows.</param>
     public PromptRows(LanguageModel model, IReadOnlyList<PromptRow> rows)
     {
@@ -79,9 +79,9 @@ public sealed class PromptRows : IDisposable
         for (var i = 0; i < ids.Length; i++)
         {
             if (row.SoftIds[i] == 0) continue;
-            if (model.Prompt is not InlinePrompt prompt)
-                throw new InvalidOperationException("The rows have soft tokens, but the model's prompt has no vectors for them.");
-            ids[i] = model.Sizes.VocabularySize + (prompt.CountsPlaces ? seen++ : row.SoftIds[i] - 1);
+            if (model.Tokens.Inline is not { } prompt)
+                throw new InvalidOperationException("The rows have soft tokens, but the model has no vectors for them.");
+            ids[i] = model.InlineStart + (prompt.CountsPlaces ? seen++ : row.SoftIds[i] - 1);
         }
         return ids;
     }

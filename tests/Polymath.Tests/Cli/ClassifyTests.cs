@@ -15,7 +15,7 @@ public sealed class ClassifyTests(FinishedRun finished)
     public void The_prompt_of_a_stage_labels_new_texts()
     {
         var task = JsonNode.Parse(File.ReadAllText(recipe.At("whole", "stages", "03-tell", "model", "task.json")))!;
-        Assert.Equal("{text} is {mask}", (string)task["template"]!);
+        Assert.Equal("{text} is {mask}", (string)task["prompts"]![0]!["template"]!);
         Assert.Equal(["hard", "soft"], task["labels"]!.AsArray().Select(label => (string)label!).Order());
         Assert.Equal("kind", (string)task["label"]!);
         var one = Classify("--text", "ama ela ona.", "--json");

@@ -34,7 +34,10 @@ public sealed class FamilyStageTests : IDisposable
     private const string Asks = "{kind: prompt, template: \"{text} {mask}\", verbalizer: {words: {soft: a, hard: b}}, train: " + Lora + "}";
 
     [Theory]
-    [InlineData("bert-mlm", "pretrain", Lora, "a bert reads in both directions")]
+    [InlineData("bert-mlm", "pretrain", Lora, "a bert reads in both directions and learns masked words, and the tokenizer has no mask")]
+    [InlineData("bert-mlm", "finetune", Lora, "a bert reads in both directions and sees", "prompt: \"{kind}\"", "answer: \"{text}\"")]
+    [InlineData("t5", "pretrain", Lora, "a t5 learns what is missing at gaps, and the tokenizer has no token <extra_id_0>")]
+    [InlineData("gpt2", "pretrain", Lora, "a gpt2 reads forward and learns every next token", "mask: {share: 0.2}")]
     [InlineData("bert-classify", "pretrain", Lora, "a bert with a head over labels")]
     [InlineData("bert-classify", "task", Asks, "a bert with a head over labels", "label: kind")]
     [InlineData("t5", "task", Asks, "a t5 reads the answer at <extra_id_0>, and the tokenizer has no such token", "label: kind")]

@@ -1,8 +1,6 @@
 using System.Text.Json.Nodes;
 using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
-using Polymath.Text;
-using Polymath.Text.Templates;
 
 namespace Polymath.Tests.Cli;
 
@@ -17,21 +15,9 @@ public sealed class PromptStageTests : IDisposable
 
     public void Dispose() => folder.Dispose();
 
-    // A small model of a family with a tokenizer that has the tokens its prompts need.
-    private string Model(string family)
-    {
-        var place = folder.At(family);
-        Directory.CreateDirectory(place);
-        foreach (var file in Directory.GetFiles(TextFixtures.At("models", family)))
-            File.Copy(file, Path.Combine(place, Path.GetFileName(file)), overwrite: true);
-        WordPieceTrainer.Train(
-            ["a b it was soft hard today . 0 1 2 3 4"], 90, 0, ["[UNK]", "[MASK]", "<extra_id_0>", .. ChatTemplate.Specials]).Save(place);
-        return place;
-    }
-
     private string Recipe(string family, string prompt, string template, string verbalizer = "words: {soft: soft, hard: hard}")
     {
-        folder.Write("one.yaml", RecipeBuilder.Named("one").Model($"folder: \"{Model(family)}\"")
+        folder.Write("one.yaml", RecipeBuilder.Named("one").Model($"folder: \"{PromptModels.Save(folder, family)}\"")
             .Data("rows", "files: rows.jsonl", "split: {validation: 0.2}")
             .With("abilities", "{kinds: {kind: accuracy, stage: one, rows: 8}}")
             .Stage(
@@ -54,12 +40,15 @@ public sealed class PromptStageTests : IDisposable
     [InlineData("bert-mlm", "{text} it was {mask}.", "words: {soft: [soft, a], hard: [hard, b]}, read: mean, contentFree: [it, was]")]
     [InlineData("t5", "it was {mask} today. {text}", "words: {soft: soft, hard: hard}, contentFree: it")]
     [InlineData("gpt2", "{text} it was {mask}", "words: {soft: soft, hard: hard}, read: max, contentFree: it")]
+    [InlineData("bert-mlm", "{text} it was {mask}.", "kind: oneToOne, words: {soft: mild}, calibrate: {kind: domain, text: 'it was {mask}'}")]
+    [InlineData("t5", "{text} it was {mask}.", "words: {soft: [mild, soft]}, calibrate: {kind: pmi}")]
+    [InlineData("gpt2", "{text} it was {mask}", "kind: texts, texts: {soft: [it was soft, mild]}")]
     public void Each_way_of_reading_is_asked_trained_measured_and_classifies(string family, string template, string verbalizer)
     {
         var ran = Run("run", Recipe(family, ", cut: head", template, verbalizer), "--run-dir", "run");
         Assert.True(ran.Code == 0, ran.All);
         var task = JsonNode.Parse(File.ReadAllText(folder.At("run", "stages", "01-one", "model", "task.json")))!;
-        Assert.Equal(("Head", template), ((string?)task["cut"], (string?)task["template"]));
+        Assert.Equal(("Head", template), ((string?)task["prompts"]![0]!["cut"], (string?)task["prompts"]![0]!["template"]));
         var measured = JsonNode.Parse(File.ReadAllText(folder.At("run", "stages", "01-one", "report.json")))!["abilities"]!;
         Assert.InRange((double)measured["kinds"]!, 0, 1);
         var answered = Run("classify", "run", "--stage", "one", "--text", "a b 1", "--json");
@@ -89,16 +78,62 @@ public sealed class PromptStageTests : IDisposable
         Assert.Contains("no such stage", Run("prompt", "preview", "one.yaml", "--stage", "two").Error);
     }
 
+    [Fact]
+    public void Classify_says_which_prompt_speaks_most_for_the_label_and_by_which_words()
+    {
+        folder.Write("two.yaml", RecipeBuilder.Named("two").Model($"folder: \"{PromptModels.Save(folder, "bert-mlm")}\"")
+            .Data("rows", "files: rows.jsonl")
+            .Stage(
+                "two",
+                "task",
+                "label: kind",
+                "data: rows",
+                "steps: 1",
+                "optimizer: {rate: 1e-2}",
+                "evaluate: {samples: 0}",
+                "method: {kind: prompt, prompts: ['{text} it was {mask}', '{mask}: {text}'], verbalizer: {words: {soft: [soft, mild]}}}")
+            .Text);
+        var ran = Run("run", "two.yaml", "--run-dir", "run");
+        Assert.True(ran.Code == 0, ran.All);
+        var answered = Run("classify", "run", "--stage", "two", "--text", "a b 1", "--json", "--why");
+        Assert.Equal((0, ""), (answered.Code, answered.Error));
+        var answer = JsonNode.Parse(answered.Out)!["classified"]!;
+        var label = (string)answer["label"]!;
+        var reasons = answer["why"]!.AsArray().Select(reason => reason!).ToList();
+        double Of(JsonNode node) => (double)node["probabilities"]![label]!;
+        // The mean of the prompts' probabilities is the task's.
+        Assert.Equal(Of(answer), reasons.Average(Of), 1e-5);
+        Assert.True(Of(reasons[0]) >= Of(reasons[1]));
+        Assert.All(reasons, reason => Assert.Equal(0.5, (double)reason["share"]!, 1e-6));
+        // Of one prompt, the label's words have its probability where labels have one word; else less than all.
+        Assert.All(reasons, reason => Assert.InRange(reason["words"]!.AsObject().Sum(word => (double)word.Value!), 0, 1));
+        var told = Run("classify", "run", "--stage", "two", "--text", "a b 1", "--why");
+        Assert.Contains($", share 0.50: {(string)reasons[0]["template"]!}", told.Out, StringComparison.Ordinal);
+        Assert.Contains("--format csv has no columns for reasons", Run(
+            "classify", "run", "--stage", "two", "--input", "rows.jsonl", "--format", "csv", "--why").Error, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("gpt2", "{text} {mask} is it", "words: {soft: soft, hard: hard}", "at character 14: text follows {mask}, but a gpt2 reads")]
     [InlineData("bert-mlm", "{text} it was", "words: {soft: soft, hard: hard}", "the template has no {mask}")]
     [InlineData("bert-mlm", "{text|lowr} {mask}", "words: {soft: soft, hard: hard}", "at character 7: there is no filter 'lowr'")]
     [InlineData("bert-mlm", "{txt} {mask}", "words: {soft: soft, hard: hard}", "has no field 'txt'")]
-    [InlineData("bert-mlm", "{soft} {text} {mask}", "words: {soft: soft, hard: hard}", "soft tokens within a recipe's template")]
+    [InlineData("bert-mlm", "{soft:0} {text} {mask}", "words: {soft: soft, hard: hard}", "behind soft: stands how many")]
+    [InlineData("bert-mlm", "{soft|one} {text} {mask}", "words: {soft: soft, hard: hard}", "at character 7: 'one' is nothing of a soft")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: [], hard: hard}", "the label 'soft' has no word")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: Ω, hard: hard}", "'Ω' of the label 'soft' is not in the vocabulary")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}", "begin with the same token")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}, read: mean", "have the same word, 'hard'")]
+    [InlineData("bert-mlm", "{text} {mask}", "kind: texts", "a bert reads one token at a mask and writes no texts")]
+    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, a]}", "'soft' and 'hard' have the same")]
+    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [was]}", "the label 'hard' has 1 words")]
+    [InlineData("bert-mlm", "{text} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, b]}", "has 1 {mask}, and each label has 2")]
+    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a]}", "has no words for the label 'hard'")]
+    [InlineData("gpt2", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, b]}", "text follows {mask}")]
+    [InlineData("bert-mlm", "{text} {mask}", "kind: knowledge", "there is no knowledge")]
+    [InlineData("bert-mlm", "{text} {mask}", "kind: knowledge, words: {soft: Ω}", "has no word of at most 1 tokens that is in the vocabulary")]
+    [InlineData("bert-mlm", "{text} {mask}", "calibrate: {kind: domain, text: '{text} {mask}'}", "asks for the field 'text'")]
+    [InlineData("bert-mlm", "{text} {mask}", "contentFree: it, calibrate: {kind: pmi}", "are both given")]
     [InlineData(
         "bert-mlm",
         "it was it was it was it was it was it was it was it was it was it was it was it was {text} {mask}",

@@ -29,7 +29,7 @@ public sealed class RecipeReaderTests
         Assert.Equal("paragraphs", ((FilesSpec)recipe.Data["poems"]).Fields!["text"].Path);
         Assert.Equal(new FieldSpec("title"), ((FilesSpec)recipe.Data["poems"]).Fields!["title"]);
         Assert.Equal(["model.layers.1.*"], ((FreezeMethod)recipe.Stages[1].Method!).Train);
-        Assert.Equal(["L", "i"], ((PromptMethod)recipe.Stages[2].Method!).Verbalizer.Words!["Li"]);
+        Assert.Equal(["L", "i"], ((PromptMethod)recipe.Stages[2].Method!).Verbalizer!.Given!["Li"]);
         Assert.Equal(0.5, ((AlignSpec)recipe.Stages[3].Objective).Rewards!["tones"]);
         Assert.Equal(["read", "write", "tell", "please", "write.2"], recipe.Visits().Select(visit => visit.Name));
         Assert.Equal(reading.Resolved, SampleRecipes.Read(reading.Resolved).Resolved);

@@ -73,7 +73,8 @@ public sealed class HeldOutLossTests : IDisposable
             var last = Toy.Logits(model, item.Rows[0].Ids).TakeLast(tokenizer.VocabularySize).ToArray();
             return -Log(verbalizer.Table.Tokens.Select(token => last[token]), item.Label);
         }
-        Measures(Ratio([.. items.Select(item => (Loss(item), 1.0))]), new WordedLabels(verbalizer), items);
+        Measures(Ratio([.. items.Select(item => (Loss(item), 1.0))]), new AskedLabels((one, batch, rows) =>
+            new WordLabels(verbalizer).Scores(AskedStates.At(one, batch, rows)).log_softmax(-1)), items);
     }
 
     [Fact]

@@ -32,8 +32,8 @@ public sealed class MethodTests
             LoraDropout: 0.2,
             TargetModules: ["all-linear"],
             UseRslora: true),
-        "prompt + lora" => new PromptMethod("{text} {mask}", new VerbalizerSpec(), new LoraMethod(4, 16)),
-        _ => new PromptMethod("{text} {mask}", new VerbalizerSpec()),
+        "prompt + lora" => new PromptMethod("{text} {mask}", new WordsSpec(), new LoraMethod(4, 16)),
+        _ => new PromptMethod("{text} {mask}", new WordsSpec()),
     };
 
     private static ToyTraining Training(string name)
@@ -43,9 +43,10 @@ public sealed class MethodTests
         var (tokenizer, _) = Toy.Letters();
         var items =
             Enumerable.Range(0, 8).Select(i => new LabelItem([Toy.Row(6 + i, i, vocabulary: tokenizer.VocabularySize)], i % 2)).ToList();
+        var words = new WordLabels(TaskWords.Of(["yes", "no"], null, tokenizer).Verbalizer());
         return new ToyTraining(
             Method(name),
-            objective: new WordedLabels(TaskWords.Of(["yes", "no"], null, tokenizer).Verbalizer()),
+            objective: new AskedLabels((one, batch, rows) => words.Scores(AskedStates.At(one, batch, rows)).log_softmax(-1)),
             items: items,
             model: Toy.Model(vocabulary: tokenizer.VocabularySize));
     }

@@ -96,12 +96,7 @@ public sealed class VerbalizerTests
         foreach (var (name, weight) in set?.Trained ?? []) weight.Assign(Samples.Normal(name, weight.Value.shape) * 0.3);
         using var scope = NewDisposeScope();
         using var batch = model.Lay(DeltaKinds.Rows());
-        Tensor Read() => WordScores.Of(
-            model,
-            batch,
-            DeltaKinds.Rows(),
-            verbalizer,
-            []);
+        Tensor Read() => new WordLabels(verbalizer).Scores(AskedStates.At(model, batch, DeltaKinds.Rows()));
         var scores = Read();
         var logits = model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces()));
         Samples.Near(logits.index_select(1, tensor(verbalizer.Table.Tokens.ToArray())), scores, 1e-5, family);

@@ -22,16 +22,22 @@ public sealed class KnowledgeableVerbalizer : WordVerbalizer
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="reading">How a word of several tokens is read.</param>
     /// <param name="mostPieces">The most tokens of a word; null for any number.</param>
+    /// <param name="prefix">What is put before a word.</param>
     /// <exception cref="InputException">A label keeps no words.</exception>
     public KnowledgeableVerbalizer(
         IReadOnlyList<IReadOnlyList<string>> words,
         Tokenizer tokenizer,
         WordReading reading = WordReading.First,
-        int? mostPieces = null)
+        int? mostPieces = null,
+        string prefix = " ")
     {
         ArgumentNullException.ThrowIfNull(words);
         (this.tokenizer, this.reading) = (tokenizer, reading);
-        var read = LabelWords.Of(Unshared(words), tokenizer, stripped: true);
+        var read = LabelWords.Of(
+            Unshared(words),
+            tokenizer,
+            prefix,
+            stripped: true);
         table = new(
             LabelWords.Exact(
                 [.. read.Words.Select((label, l) => (IReadOnlyList<string>)[.. label.Where((_, w) => read.Ids[l][w].Length

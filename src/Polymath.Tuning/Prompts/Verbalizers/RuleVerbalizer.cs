@@ -17,8 +17,9 @@ public sealed class RuleVerbalizer : IDisposable
     /// <summary>A verbalizer.</summary>
     /// <param name="words">For each label, its word at each mask.</param>
     /// <param name="tokenizer">The tokenizer.</param>
+    /// <param name="prefix">What is put before a word.</param>
     /// <exception cref="InputException">Labels have different numbers of words.</exception>
-    public RuleVerbalizer(IReadOnlyList<IReadOnlyList<string>> words, Tokenizer tokenizer)
+    public RuleVerbalizer(IReadOnlyList<IReadOnlyList<string>> words, Tokenizer tokenizer, string prefix = " ")
     {
         ArgumentNullException.ThrowIfNull(words);
         var count = words.Count > 0 ? words[0].Count : 0;
@@ -32,7 +33,7 @@ public sealed class RuleVerbalizer : IDisposable
         for (var mask = 0; mask < count; mask++)
         {
             string[] own = [.. words.Select(label => label[mask]).Distinct(StringComparer.Ordinal)];
-            masks[mask] = new(LabelWords.Of([.. own.Select(word => (IReadOnlyList<string>)[word])], tokenizer)) { Normalizes = false };
+            masks[mask] = new(LabelWords.Of([.. own.Select(word => (IReadOnlyList<string>)[word])], tokenizer, prefix)) { Normalizes = false };
             places[mask] = [.. words.Select(label => (long)Array.IndexOf(own, label[mask]))];
         }
     }

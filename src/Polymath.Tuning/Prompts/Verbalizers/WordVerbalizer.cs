@@ -30,6 +30,15 @@ public abstract class WordVerbalizer : IDisposable
     public Tensor TokenScores(Tensor logits, Tensor? bare = null) =>
         Read(Table.ProjectTokens(logits), bare is null ? null : Table.ProjectTokens(bare.detach().unsqueeze(0)));
 
+    /// <summary>The words' probabilities among all words of all labels [n, C, W], calibrated where something is given.</summary>
+    /// <param name="logits">The logits [n, tokens] of the table's tokens where the answer is read.</param>
+    /// <param name="bare">Those of a prompt without content [tokens]; null for no calibration.</param>
+    public Tensor WordShares(Tensor logits, Tensor? bare = null)
+    {
+        var shares = Shares(Table.ProjectTokens(logits));
+        return bare is null ? shares : Calibrated(shares, Shares(Table.ProjectTokens(bare.detach().unsqueeze(0))));
+    }
+
     private Tensor Read(Tensor words, Tensor? bare)
     {
         if (!Normalizes) return Together(words);

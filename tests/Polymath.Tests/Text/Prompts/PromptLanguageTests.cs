@@ -52,7 +52,9 @@ public sealed class PromptLanguageTests
     [InlineData("{text|lowr} {mask}", 7, "no filter 'lowr'. did you mean 'lower'")]
     [InlineData("{mask} {text", 8, "never closed")]
     [InlineData("{} {mask}", 1, "the braces are empty")]
-    [InlineData("{soft:\"It is\"} {text} {mask}", 1, "soft tokens within a recipe's template are not trained yet")]
+    [InlineData("{soft:\"\"} {text} {mask}", 1, "soft tokens start from words, but the quotes are empty")]
+    [InlineData("{soft:two} {text} {mask}", 1, "behind soft: stands how many")]
+    [InlineData("{soft:\"It\"|same} {text} {mask}", 12, "'same' is nothing of a soft token")]
     [InlineData("{\"colour\":\"red\"} {mask}", 2, "'colour' is no key of a block")]
     public void A_fault_has_its_place(string template, int place, string problem)
     {

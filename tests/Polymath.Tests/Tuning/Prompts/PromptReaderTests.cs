@@ -24,11 +24,11 @@ public sealed class PromptReaderTests
         var plain = model.Tokenizer.EncodePlain;
         var opening = model.Contract.Template.OpeningIds(model.Tokenizer);
         Assert.NotEmpty(opening);
-        var reader = new PromptReader(model, "{text} is {mask}");
+        var reader = new PromptReader(model, new AskSpec("{text} is {mask}"));
         Assert.Equal([.. opening, .. plain("abc"), .. plain(" is ")], reader.Row("r", Text("abc")).Ids);
         Assert.Equal([.. opening, .. plain("ab"), .. plain(" is ")], reader.Row("r", Text("abc"), opening.Length + 6).Ids);
         Assert.Equal([.. opening, .. plain("bc"), .. plain(" is ")],
-            new PromptReader(model, "{text} is {mask}", CutSide.Head).Row("r", Text("abc"), opening.Length + 6).Ids);
+            new PromptReader(model, new AskSpec("{text} is {mask}", Cut: CutSide.Head)).Row("r", Text("abc"), opening.Length + 6).Ids);
         var most = opening.Length + 3;
         Assert.Contains(
             $"r is 1 tokens too long for a row of {most}, and only 0 tokens of its fields may be cut",
@@ -43,23 +43,18 @@ public sealed class PromptReaderTests
             ["a b it was soft hard today ."], 80, 0, ["[UNK]", "[MASK]", .. ChatTemplate.Specials]);
         var network = ModelFolder.Open(TextFixtures.At("models", "bert-mlm"));
         using var model = new TextModel(network, tokenizer, new TextContract(ChatTemplate.Own, []));
-        var reader = new PromptReader(model, "it was {mask} today. {text}");
+        var reader = new PromptReader(model, new AskSpec("it was {mask} today. {text}"));
         var rows = new[] { reader.Row("one", Text("[MASK] a b")), reader.Row("two", Text("a")) };
         Assert.All(rows, row => Assert.Equal([2], Places(row.Ids, tokenizer.SpecialTokens["[MASK]"])));
-        Assert.All(rows, row => Assert.Equal(2, row.Answer));
+        Assert.All(rows, row => Assert.Equal([2], row.Answers!));
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        using var verbalizer = TaskWords.Of(["soft", "hard"], null, tokenizer).Verbalizer();
+        using var verbalizer = new ManualVerbalizer(TaskWords.Of(["soft", "hard"], null, tokenizer).Words) { Normalizes = false };
         using var batch = network.Lay(rows);
         var logits = network.Unembed(network.Hidden(batch).index_select(0, tensor(new long[] { 2, rows[0].Length + 2 })));
         Samples.Near(
             logits.index_select(1, tensor(verbalizer.Table.Tokens.ToArray())),
-            WordScores.Of(
-                network,
-                batch,
-                rows,
-                verbalizer,
-                []),
+            new WordLabels(verbalizer).Scores(AskedStates.At(network, batch, rows)),
             1e-5,
             "the scores");
     }

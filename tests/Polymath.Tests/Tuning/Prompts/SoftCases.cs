@@ -49,7 +49,7 @@ internal sealed class SoftCases : IDisposable
     private void Attach(string kind)
     {
         if (kind is "ptuning" or "ptr")
-            Model.Prompt = new EncodedPrompt(
+            Model.Tokens.Inline = new EncodedPrompt(
                 (int)given!.Map("new_embedding.weight").size(0),
                 Model.Sizes.HiddenSize,
                 given.Entries.ContainsKey("new_lstm_head.weight_ih_l0"),
@@ -72,7 +72,7 @@ internal sealed class SoftCases : IDisposable
             Trainable = true,
         };
         Gradients["soft_embedding.weight"] = () => cat([zeros(1, table.size(1)), weight.Value.grad!], 0);
-        Model.Prompt = new MixedPrompt(weight);
+        Model.Tokens.Inline = new MixedPrompt(weight);
     }
 
     private void Prefix(bool isOpenPrompt)

@@ -37,7 +37,7 @@ internal sealed class TriggerCase : IDisposable
     private Tensor Logits(string batch, int[] tokens, Weight? vectors = null)
     {
         var weight = vectors ?? new Weight("trigger", Rows(tokens));
-        model.Prompt = new MixedPrompt(weight);
+        model.Tokens.Inline = new MixedPrompt(weight);
         Tensor ids = given.Map(batch + ".input_ids"), mask = given.Map(batch + ".attention_mask").to(ScalarType.Int64),
             places = given.Map(batch + ".trigger_mask").to(ScalarType.Int64),
             answers = given.Map(batch + ".predict_mask").to(ScalarType.Int64);

@@ -1,0 +1,263 @@
+using System.Text.Json;
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Hubs;
+using Polymath.Training.Stages;
+
+namespace Polymath.Training.Searches;
+
+/// <summary>The kinds of searches.</summary>
+public enum SearchKind
+{
+    /// <summary>Trigger words by gradients (Shin et al. 2020).</summary>
+    Autoprompt,
+
+    /// <summary>Templates that an encoder-decoder writes (Gao et al. 2021).</summary>
+    Lmbff,
+
+    /// <summary>Label words that the model expects (Gao et al. 2021).</summary>
+    Words,
+}
+
+/// <summary>What is searched, and how.</summary>
+/// <param name="Kind">The kind.</param>
+/// <param name="Stage">The task stage.</param>
+/// <param name="From">A run of the recipe whose model is asked; null for the recipe's own model.</param>
+/// <param name="Writer">The folder of the encoder-decoder that writes templates.</param>
+/// <param name="Shots">The training rows of each label, and as many others to choose by; null for the stage's own split.</param>
+/// <param name="Triggers">How many trigger words are searched.</param>
+/// <param name="Candidates">Trigger words: how many are tried in a place. Label words: how many of each label are combined.</param>
+/// <param name="Iterations">How often a trigger word is exchanged.</param>
+/// <param name="Restarts">How often trigger words start anew.</param>
+/// <param name="Batch">The rows of a gradient.</param>
+/// <param name="Beams">The beams of templates, or the combinations of label words that are tried on the development split.</param>
+/// <param name="MaxLength">The most tokens of a written template.</param>
+/// <param name="Forbidden">Trigger words that are never chosen.</param>
+/// <param name="Keep">How many of the best are kept as files.</param>
+public sealed record SearchSpec(
+    SearchKind Kind,
+    string Stage,
+    string? From = null,
+    string? Writer = null,
+    int? Shots = null,
+    int Triggers = 3,
+    int Candidates = 10,
+    int Iterations = 30,
+    int Restarts = 2,
+    int Batch = 32,
+    int Beams = 20,
+    int MaxLength = 20,
+    IReadOnlyList<string>? Forbidden = null,
+    int Keep = 3);
+
+/// <summary>
+/// A search for prompts in a folder of its own. After each part its state is written, so that the same command goes on where it stopped and
+/// finds the same.
+/// </summary>
+/// <param name="spec">What is searched.</param>
+/// <param name="folder">The folder.</param>
+/// <param name="observer">Receives the progress.</param>
+public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver observer)
+{
+    private sealed record SavedState(
+        string Asked,
+        TriggerState? Triggers,
+        IReadOnlyList<string>? Templates,
+        IReadOnlyList<double>? Scores,
+        IReadOnlyList<string>? Forms,
+        IReadOnlyList<SearchCandidate> Found,
+        bool Done);
+
+    private string File => Path.Combine(folder, SearchBoard.State);
+
+    /// <summary>Opens the data and the model, and searches on from where the folder's search stands.</summary>
+    /// <param name="reading">The recipe, read without faults.</param>
+    /// <param name="hub">Fetches files from hubs.</param>
+    /// <param name="stop">Stops between two parts.</param>
+    /// <param name="parts">The most parts that are done now, for a stop after a while.</param>
+    /// <returns>The candidates, the best first.</returns>
+    /// <exception cref="InputException">The stage asks by no prompt, the model cannot be asked, or the folder belongs to another
+    /// search.</exception>
+    /// <exception cref="OperationCanceledException">It was asked to stop; the state is saved.</exception>
+    public IReadOnlyList<SearchCandidate> Run(
+        RecipeReading reading,
+        Hub hub,
+        CancellationToken stop,
+        int parts = int.MaxValue)
+    {
+        ArgumentNullException.ThrowIfNull(reading);
+        var recipe = reading.OrThrow();
+        var stage = recipe.Stages.FirstOrDefault(one => one.Name == spec.Stage);
+        if (stage is not { Objective: TaskSpec task, Method: PromptMethod method })
+            throw new InputException($"--stage is {spec.Stage}, which is no task stage that asks by a prompt. Name one of "
+                + $"{string.Join(", ", recipe.Stages.Where(one => one.Method is PromptMethod).Select(one => one.Name))}.");
+        if (method.Asks().Count > 1 || method.Asks()[0].Verbalizer?.Answers > 1)
+            throw new InputException($"Stage {spec.Stage} asks by several prompts or for several answers; a search needs one of each.");
+        recipe = Opened(recipe, stage);
+        var kept = Path.Combine(folder, "tokenizer");
+        Directory.CreateDirectory(kept);
+        using var materials = Materials.Gather(
+            recipe,
+            reading.BaseFolder,
+            kept,
+            observer,
+            hub);
+        using var model = materials.NewModel(stage);
+        foreach (var weight in model.Model.Weights) weight.Trainable = false;
+        IReadOnlyList<Row> rows = [.. materials.Data(stage).Rows(DataSplit.Train), .. materials.Data(stage).Rows(DataSplit.Validation)];
+        if (spec.Shots is { } shots)
+            rows = FewRows.Of(
+                stage.Sources[0],
+                rows,
+                new FewSpec(task.Label, shots),
+                recipe.Seed);
+        var asked = new SearchTask(
+            stage,
+            model,
+            rows,
+            Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength));
+        var state = Saved(JsonSerializer.Serialize(spec with { Keep = 0 }) + recipe.Seed);
+        var left = parts;
+        bool Goes()
+        {
+            Save(state);
+            stop.ThrowIfCancellationRequested();
+            if (left-- <= 0) throw new OperationCanceledException("Stopped; the state is saved. The same command goes on from there.");
+            return true;
+        }
+        if (!state.Done)
+            state = spec.Kind switch
+            {
+                SearchKind.Autoprompt => Triggers(asked, recipe.Seed, ref state, Goes),
+                SearchKind.Lmbff => Templates(asked, ref state, Goes),
+                _ => state with
+                {
+                    Found = new WordSearchRun(asked, spec.Candidates, spec.Beams).Find((done, all) => Tell("label words", done, all)),
+                },
+            };
+        Save(state with { Done = true });
+        // The stage's own prompt, to see what the search has brought.
+        var own = asked.Scored(
+            asked.Template,
+            asked.Words,
+            0,
+            "the recipe");
+        return SearchBoard.Write(folder, [.. state.Found, own], spec.Keep);
+    }
+
+    private void Tell(string what, int done, int all) => observer.Progress($"Searching {what}", done, all);
+
+    // The model that the stage starts from, of a run of the recipe.
+    private Recipe Opened(Recipe recipe, StageSpec stage)
+    {
+        if (spec.From is null) return recipe with { Stages = [stage] };
+        var parent = recipe.ParentOf(recipe.Visits().First(visit => visit.Stage == stage))?.Stage.Name;
+        return recipe with
+        {
+            Stages = [stage], Rounds = null, Abilities = null, Model = new PretrainedSpec(Path.GetFullPath(TextModel.Locate(spec.From, parent))),
+            Tokenizer = null,
+        };
+    }
+
+    private SavedState Saved(string asked)
+    {
+        if (!System.IO.File.Exists(File))
+            return new SavedState(
+                asked,
+                null,
+                null,
+                null,
+                null,
+                [],
+                false);
+        try
+        {
+            var saved = JsonSerializer.Deserialize<SavedState>(System.IO.File.ReadAllText(File), JsonLayout.IndentedRecord)
+                ?? throw new JsonException("it is null");
+            return saved.Asked == asked
+                ? saved
+                : throw new InputException($"{folder} belongs to another search, with other settings. Give another folder with --run-dir, "
+                    + "or remove this one.");
+        }
+        catch (JsonException e)
+        {
+            throw new InputException($"{File} is damaged: {e.Message} Remove it to search anew.", e);
+        }
+    }
+
+    private void Save(SavedState state) =>
+        AtomicFile.WriteText(File, JsonSerializer.Serialize(state, JsonLayout.IndentedRecord) + "\n");
+
+    private SavedState Triggers(
+        SearchTask task,
+        long seed,
+        ref SavedState state,
+        Func<bool> goes)
+    {
+        var search = new TriggerSearchRun(task, new TriggerSettings(
+            spec.Triggers,
+            spec.Candidates,
+            spec.Iterations,
+            spec.Restarts,
+            spec.Batch,
+            spec.Forbidden ?? [],
+            seed));
+        var now = state.Triggers ?? search.Begin(0, []);
+        state = state with { Triggers = now, Found = now.Found };
+        while (!search.IsDone(now) && goes())
+        {
+            now = search.Next(now);
+            state = state with { Triggers = now, Found = now.Found };
+            Tell("trigger words", (now.Restart * spec.Iterations) + now.Iteration, spec.Restarts * spec.Iterations);
+        }
+        return state;
+    }
+
+    private SavedState Templates(SearchTask task, ref SavedState state, Func<bool> goes)
+    {
+        if (state.Templates is null)
+        {
+            if (spec.Writer is not { } place)
+                throw new InputException("A search of the kind lmbff needs a model that writes. Name the folder of a T5, or a run, with "
+                    + "--writer.");
+            using var writer = TextModel.Open(place);
+            var run = new TemplateSearchRun(
+                task,
+                writer,
+                spec.Beams,
+                spec.MaxLength);
+            List<(string Template, double Score, string Form)> all =
+            [
+                .. run.Written(first: false).Select(pair => (pair.Template, pair.Score, "text first")),
+                .. run.Written(first: true).Select(pair => (pair.Template, pair.Score, "answer first")),
+            ];
+            if (all.Count == 0)
+                throw new InputException("The writer closed no gap, so there is no template. Train it longer, or allow longer templates "
+                    + "with --max-length.");
+            state = state with
+            {
+                Templates = [.. all.Select(one => one.Template)], Scores = [.. all.Select(one => one.Score)],
+                Forms = [.. all.Select(one => one.Form)],
+            };
+        }
+        while (state.Found.Count < state.Templates.Count && goes())
+        {
+            var i = state.Found.Count;
+            state = state with
+            {
+                Found =
+                [
+                    .. state.Found,
+                    task.Scored(
+                        state.Templates[i],
+                        task.Words,
+                        state.Scores![i],
+                        state.Forms![i]),
+                ],
+            };
+            Tell("templates", i + 1, state.Templates.Count);
+        }
+        return state;
+    }
+}

@@ -1,0 +1,151 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using Polymath.Text.Prompts;
+using Polymath.Training.Objectives;
+using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Verbalizers;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Searches;
+
+/// <summary>What a search works on: a task stage, the model that is asked, and few rows for finding and for choosing.</summary>
+public sealed class SearchTask
+{
+    private readonly CutSide cut;
+    private readonly int most;
+
+    /// <summary>The task of a stage.</summary>
+    /// <param name="stage">The stage.</param>
+    /// <param name="model">The model that is asked.</param>
+    /// <param name="rows">The stage's rows.</param>
+    /// <param name="most">The most tokens of a row.</param>
+    /// <exception cref="InputException">There are no rows for choosing, or words are not known.</exception>
+    internal SearchTask(
+        StageSpec stage,
+        TextModel model,
+        IReadOnlyList<Row> rows,
+        int most)
+    {
+        var ask = ((PromptMethod)stage.Method!).Asks()[0];
+        var label = ((TaskSpec)stage.Objective).Label;
+        (Model, Template, cut, this.most) = (model, ask.Template!, ask.Cut ?? CutSide.Tail, most);
+        string LabelOf(Row row) => row.Fields.GetValueOrDefault(label, "");
+        List<Row> train = [.. rows.Where(row => row.Split == DataSplit.Train)];
+        Labels = [.. train.Select(LabelOf).Distinct().Order(StringComparer.Ordinal)];
+        Train = train;
+        Development = [.. rows.Where(row => row.Split == DataSplit.Validation && Labels.Contains(LabelOf(row)))];
+        if (Development.Count == 0)
+            throw new InputException($"Stage {stage.Name} has no validation rows to choose by. Give its data a larger split.validation, or "
+                + "take --shots 16.");
+        NumberOf = row => Labels.ToList().IndexOf(LabelOf(row));
+        Words = Labels.ToDictionary(name => name, name => ask.Verbalizer?.Given?.GetValueOrDefault(name) ?? [name]);
+    }
+
+    /// <summary>The model.</summary>
+    public TextModel Model { get; }
+
+    /// <summary>The stage's own template.</summary>
+    public string Template { get; }
+
+    /// <summary>The labels, in order.</summary>
+    public IReadOnlyList<string> Labels { get; }
+
+    /// <summary>The stage's own words of each label.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<string>> Words { get; }
+
+    /// <summary>The rows for finding.</summary>
+    public IReadOnlyList<Row> Train { get; }
+
+    /// <summary>The rows for choosing.</summary>
+    public IReadOnlyList<Row> Development { get; }
+
+    /// <summary>The number of a row's label.</summary>
+    internal Func<Row, int> NumberOf { get; }
+
+    /// <summary>The first tokens of each label's words, by which they are read.</summary>
+    /// <param name="words">The words.</param>
+    /// <exception cref="InputException">A word is not known, or two labels share one.</exception>
+    internal IReadOnlyList<long[]> TokensOf(IReadOnlyDictionary<string, IReadOnlyList<string>> words) =>
+        [.. TaskWords.Of(Labels, words, Model.Tokenizer).Words.Ids.Select(label => label.Select(ids => (long)ids[0]).ToArray())];
+
+    /// <summary>Rows as the model reads them by a template.</summary>
+    /// <param name="template">The template.</param>
+    /// <param name="rows">The rows.</param>
+    /// <exception cref="InputException">The model cannot read the template.</exception>
+    internal IReadOnlyList<TokenRow> Asked(string template, IEnumerable<Row> rows)
+    {
+        var reader = new PromptReader(Model, new AskSpec(template, Cut: cut));
+        return [.. rows.Select(row => reader.Row(row.Name, row.Fields, most))];
+    }
+
+    /// <summary>The logits of the vocabulary [n, V] where rows' answers are read.</summary>
+    /// <param name="rows">The rows, as many as fit into one pass.</param>
+    internal Tensor Logits(IReadOnlyList<TokenRow> rows)
+    {
+        using var batch = Model.Model.Lay(rows);
+        long[] places = [.. rows.Select((row, r) =>
+            (long)batch.PlaceOf(r, row.Answers is { Count: > 0 } answers ? row.Length - 1 - answers[0] : 0))];
+        return Model.Model.Unembed(Model.Model.Hidden(batch).index_select(0, tensor(places, device: Model.Model.Device)));
+    }
+
+    /// <summary>Passes of rows that are only read.</summary>
+    /// <param name="rows">The rows, each with its place.</param>
+    internal static IEnumerable<List<(TokenRow Row, int At)>> Passes(IReadOnlyList<TokenRow> rows) =>
+        TokenChunks.Of(rows.Select((row, at) => (row, at)), pair => pair.row.Length, TokenChunks.Measured / 4);
+
+    /// <summary>The logits of the vocabulary [n, V] of many rows, which the caller frees.</summary>
+    /// <param name="rows">The rows.</param>
+    internal Tensor AllLogits(IReadOnlyList<TokenRow> rows)
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        var parts = new List<Tensor>();
+        foreach (var pass in Passes(rows))
+        {
+            using var inner = NewDisposeScope();
+            parts.Add(Logits([.. pass.Select(pair => pair.Row)]).MoveToOuterDisposeScope());
+        }
+        return cat(parts, 0).DetachFromDisposeScope();
+    }
+
+    /// <summary>A candidate with its scores on the development split.</summary>
+    /// <param name="template">The template.</param>
+    /// <param name="words">The words.</param>
+    /// <param name="found">What the search says of it.</param>
+    /// <param name="from">Where it is from.</param>
+    /// <exception cref="InputException">The model cannot read the template or the words.</exception>
+    internal SearchCandidate Scored(
+        string template,
+        IReadOnlyDictionary<string, IReadOnlyList<string>> words,
+        double found,
+        string from)
+    {
+        var tokens = TokensOf(words);
+        var rows = Asked(template, Development);
+        double right = 0, loss = 0;
+        using var frozen = no_grad();
+        foreach (var pass in Passes(rows))
+        {
+            using var scope = NewDisposeScope();
+            var shares = Logits([.. pass.Select(pair => pair.Row)]).log_softmax(-1);
+            var means = stack(tokens.Select(own => shares.index_select(1, tensor(own, device: shares.device)).mean([1L])), 1);
+            var guesses = means.argmax(-1).cpu().data<long>().ToArray();
+            var values = means.to(ScalarType.Float32).cpu().data<float>().ToArray();
+            for (var i = 0; i < pass.Count; i++)
+            {
+                var label = NumberOf(Development[pass[i].At]);
+                if (guesses[i] == label) right++;
+                loss -= values[(i * Labels.Count) + label];
+            }
+        }
+        return new SearchCandidate(
+            template,
+            words,
+            right / rows.Count,
+            loss / rows.Count,
+            found,
+            from);
+    }
+}

@@ -1,0 +1,204 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Tensors;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using Polymath.Tuning.Prompts;
+using Polymath.Tuning.Prompts.Searches;
+using static TorchSharp.torch;
+
+namespace Polymath.Training.Searches;
+
+/// <summary>The settings of a search for trigger words.</summary>
+/// <param name="Triggers">How many words are searched.</param>
+/// <param name="Candidates">How many are tried of those that the gradient names.</param>
+/// <param name="Iterations">How often a word is exchanged.</param>
+/// <param name="Restarts">How often it starts anew from random words.</param>
+/// <param name="Batch">The rows that a gradient is computed on, and others on which candidates are tried.</param>
+/// <param name="Forbidden">Words that are never chosen.</param>
+/// <param name="Seed">The run's seed.</param>
+internal sealed record TriggerSettings(
+    int Triggers,
+    int Candidates,
+    int Iterations,
+    int Restarts,
+    int Batch,
+    IReadOnlyCollection<string> Forbidden,
+    long Seed);
+
+/// <summary>Where a search for trigger words stands: the next exchange depends on this and on the seed alone.</summary>
+/// <param name="Restart">The restart.</param>
+/// <param name="Iteration">The exchanges of this restart that are done.</param>
+/// <param name="Tokens">The words now.</param>
+/// <param name="Found">What was accepted and scored so far.</param>
+internal sealed record TriggerState(
+    int Restart,
+    int Iteration,
+    int[] Tokens,
+    IReadOnlyList<SearchCandidate> Found);
+
+/// <summary>
+/// AutoPrompt (Shin et al. 2020): words before the answer's place are exchanged one by one. The gradient at a word's place ranks the
+/// vocabulary, the best few are tried on other rows, and an exchange that lowers the loss is kept.
+/// </summary>
+internal sealed class TriggerSearchRun
+{
+    private const string Mask = "{mask}";
+
+    private readonly SearchTask task;
+    private readonly TriggerSettings settings;
+    private readonly IReadOnlyDictionary<int, string> allowed;
+    private readonly long[] excluded;
+    private readonly IReadOnlyList<long[]> words;
+    private readonly IReadOnlyList<TokenRow> rows;
+    private readonly int[] order;
+
+    /// <summary>A search.</summary>
+    /// <param name="task">The task.</param>
+    /// <param name="settings">The settings.</param>
+    /// <exception cref="InputException">The template has trigger or soft tokens of its own, or no word is left to choose.</exception>
+    internal TriggerSearchRun(SearchTask task, TriggerSettings settings)
+    {
+        (this.task, this.settings, words) = (task, settings, task.TokensOf(task.Words));
+        if (TemplateFields.HasSoft(task.Template))
+            throw new InputException("The stage's template has soft tokens, and a search for trigger words puts its own there. Name a "
+                + "stage whose template is written.");
+        // Trigger words are soft tokens until they are chosen.
+        var soft = string.Concat(Enumerable.Repeat("{soft}", settings.Triggers));
+        rows = task.Asked(task.Template.Replace(Mask, soft + Mask, StringComparison.Ordinal), task.Train);
+        var forbidden = settings.Forbidden.Concat(task.Words.SelectMany(pair => pair.Value.Append(pair.Key)))
+            .Select(word => word.Trim().ToLowerInvariant()).ToHashSet(StringComparer.Ordinal);
+        allowed = SearchWords.Allowed(task.Model.Tokenizer).Where(pair => !forbidden.Contains(pair.Value.Trim().ToLowerInvariant()))
+            .ToDictionary(pair => pair.Key, pair => pair.Value);
+        if (allowed.Count < 2)
+            throw new InputException("No whole words are left that could be chosen: the tokenizer has too few, or they are forbidden.");
+        order = [.. allowed.Keys.Order()];
+        var vocabulary = task.Model.Model.Tokens.Embedding.Value.size(0);
+        excluded = [.. Enumerable.Range(0, (int)vocabulary).Where(id => !allowed.ContainsKey(id)).Select(id => (long)id)];
+    }
+
+    /// <summary>The state before the first exchange of a restart.</summary>
+    /// <param name="restart">The restart, from 0.</param>
+    /// <param name="found">What was found before.</param>
+    internal TriggerState Begin(int restart, IReadOnlyList<SearchCandidate> found)
+    {
+        var stream = new RandomStream(settings.Seed, "first trigger words", restart);
+        var tokens = new int[settings.Triggers];
+        for (var i = 0; i < tokens.Length; i++) tokens[i] = order[stream.Next(order.Length)];
+        return new TriggerState(
+            restart,
+            0,
+            tokens,
+            [.. found, Scored(tokens, restart)]);
+    }
+
+    /// <summary>Whether all restarts are done.</summary>
+    /// <param name="state">The state.</param>
+    internal bool IsDone(TriggerState state) => state.Restart + 1 >= settings.Restarts && state.Iteration >= settings.Iterations;
+
+    /// <summary>One exchange, or the beginning of the next restart.</summary>
+    /// <param name="state">The state.</param>
+    internal TriggerState Next(TriggerState state)
+    {
+        if (state.Iteration >= settings.Iterations) return Begin(state.Restart + 1, state.Found);
+        var (one, other) = Drawn(state);
+        var place = state.Iteration % settings.Triggers;
+        var candidates = Candidates(state.Tokens, place, one);
+        var best = (Loss: Loss(state.Tokens, other), Token: -1);
+        foreach (var token in candidates.Where(token => token != state.Tokens[place]))
+        {
+            var loss = Loss(With(state.Tokens, place, token), other);
+            if (loss < best.Loss) best = (loss, token);
+        }
+        if (best.Token < 0) return state with { Iteration = state.Iteration + 1 };
+        var tokens = With(state.Tokens, place, best.Token);
+        return new TriggerState(
+            state.Restart,
+            state.Iteration + 1,
+            tokens,
+            [.. state.Found, Scored(tokens, state.Restart)]);
+    }
+
+    private static int[] With(int[] tokens, int place, int token) => [.. tokens.Select((old, i) => i == place ? token : old)];
+
+    // Rows for the gradient, and others to verify by where there are enough.
+    private (List<int> One, List<int> Other) Drawn(TriggerState state)
+    {
+        var shuffled = new Permutation(rows.Count, settings.Seed, $"trigger rows {state.Restart}", state.Iteration);
+        var count = Math.Min(settings.Batch, Math.Max(1, rows.Count / 2));
+        return ([.. Enumerable.Range(0, count).Select(i => shuffled[i])],
+            [.. Enumerable.Range(rows.Count - count, count).Select(i => shuffled[i])]);
+    }
+
+    private Tensor Right(IReadOnlyList<int> places)
+    {
+        var most = words.Max(own => own.Length);
+        return tensor(places.SelectMany(at =>
+        {
+            var own = words[task.NumberOf(task.Train[at])];
+            return own.Concat(Enumerable.Repeat(-1L, most - own.Length));
+        }).ToArray()).view(places.Count, most);
+    }
+
+    // The tokens that would lower the loss most in a place, to first order.
+    private List<int> Candidates(int[] tokens, int place, List<int> places)
+    {
+        using var scope = NewDisposeScope();
+        var table = task.Model.Model.Tokens.Embedding.Value;
+        var first = table.index_select(0, tensor(Array.ConvertAll(tokens, id => (long)id), device: table.device)).detach().clone();
+        var vectors = new Weight("triggers", first.to(ScalarType.Float32)) { Trainable = true };
+        var before = task.Model.Model.Tokens.Inline;
+        task.Model.Model.Tokens.Inline = new MixedPrompt(vectors);
+        try
+        {
+            foreach (var pass in SearchTask.Passes([.. places.Select(at => rows[at])]))
+            {
+                using var inner = NewDisposeScope();
+                var losses = TriggerSearch.Losses(
+                    task.Logits([.. pass.Select(pair => pair.Row)]), Right([.. pass.Select(pair => places[pair.At])]));
+                Fused.Backpropagate(losses.sum() / places.Count);
+            }
+            using var frozen = no_grad();
+            var scores = TriggerSearch.Scores(table.to(ScalarType.Float32), vectors.Value.grad![place], excluded);
+            return [.. TriggerSearch.Candidates(scores, Math.Min(settings.Candidates, allowed.Count)).Select(pair => (int)pair.Token)];
+        }
+        finally
+        {
+            task.Model.Model.Tokens.Inline = before;
+            vectors.Value.Dispose();
+        }
+    }
+
+    private double Loss(int[] tokens, List<int> places)
+    {
+        using var frozen = no_grad();
+        double sum = 0;
+        foreach (var pass in SearchTask.Passes([.. places.Select(at => Put(rows[at], tokens))]))
+        {
+            using var scope = NewDisposeScope();
+            var losses = TriggerSearch.Losses(task.Logits([.. pass.Select(pair => pair.Row)]), Right([.. pass.Select(pair => places[pair.At])]));
+            sum += losses.sum().item<float>();
+        }
+        return sum / places.Count;
+    }
+
+    private TokenRow Put(TokenRow row, int[] tokens)
+    {
+        var start = task.Model.Model.InlineStart;
+        return row with { Ids = [.. row.Ids.Select(id => id >= start ? tokens[id - start] : id)] };
+    }
+
+    // A template is a text, so it is scored as the tokenizer reads it.
+    private SearchCandidate Scored(int[] tokens, int restart)
+    {
+        var text = string.Join(' ', tokens.Select(token => allowed[token].Trim()));
+        // What stood before the answer, a space or none, still does.
+        var at = task.Template.IndexOf(Mask, StringComparison.Ordinal);
+        var spaced = at == 0 || char.IsWhiteSpace(task.Template[at - 1]);
+        return task.Scored(
+            task.Template.Replace(Mask, spaced ? $"{text} {Mask}" : $" {text}{Mask}", StringComparison.Ordinal),
+            task.Words,
+            Loss(tokens, [.. Enumerable.Range(0, rows.Count)]),
+            $"restart {restart + 1}");
+    }
+}

@@ -1,0 +1,247 @@
+using Polymath.Models;
+using Polymath.Recipes;
+using Polymath.Text;
+using Polymath.Text.Packing;
+using static TorchSharp.torch;
+
+namespace Polymath.Tuning.Prompts;
+
+/// <summary>
+/// A task that a model is asked by prompts, with all that belongs to the prompts themselves: soft tokens, what verbalizers learn, and the
+/// weights of several prompts. A text has a row for each prompt and each set of demonstrations.
+/// </summary>
+public sealed class AskedTask : IDisposable
+{
+    private readonly TaskWeights weights;
+    private readonly List<AskedPrompt> prompts = [];
+    private readonly InlinePrompt? soft;
+    private readonly Weight? shares;
+    private readonly Demonstrations? demonstrations;
+    private readonly int context;
+
+    private AskedTask(
+        TextModel model,
+        PromptTask task,
+        TaskWeights weights,
+        ulong seed)
+    {
+        (Task, this.weights, context) = (task, weights, model.Model.Sizes.ContextLength - model.Model.VirtualTokens);
+        try
+        {
+            var first = 0;
+            for (var i = 0; i < task.Prompts.Count; i++)
+            {
+                var before = Before(task, i);
+                prompts.Add(new AskedPrompt(
+                    model,
+                    task.Prompts[i],
+                    task.Labels,
+                    (name, fresh, trains) => weights.Take(before + name, fresh, trains),
+                    (first, RandomStream.Mix(seed + (ulong)i))));
+                first += prompts[i].Reader.SoftCount;
+            }
+            soft = SoftTokens.Of([.. prompts.Select(prompt => prompt.Soft).OfType<InlinePrompt>()]);
+            if (prompts.Count > 1 && task.Together is PromptsTogether.Learned or PromptsTogether.Accuracy)
+                shares = weights.Take(Shares, () => zeros(prompts.Count, device: model.Model.Device), task.Together
+                    == PromptsTogether.Learned);
+            if (task.Demonstrations is { } given) demonstrations = new Demonstrations(model, given, task.Fields());
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The name of the prompts' weights: the logs of their shares, up to their sum.</summary>
+    internal const string Shares = "together.weights";
+
+    /// <summary>What stands before the names of a prompt's weights.</summary>
+    internal static string Before(PromptTask task, int prompt) => task.Prompts.Count == 1 ? "" : $"prompts.{prompt}.";
+
+    /// <summary>A task before anything is learned.</summary>
+    /// <param name="model">The model, from whose words soft tokens and labels start.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="seed">Whatever else starts at random.</param>
+    /// <param name="starts">Weights that start from what was found before, by name; null for none.</param>
+    /// <exception cref="InputException">The model cannot read a template or a label's words.</exception>
+    public static AskedTask Fresh(
+        TextModel model,
+        PromptTask task,
+        ulong seed,
+        IReadOnlyDictionary<string, Tensor>? starts = null) => new(
+        model,
+        task,
+        TaskWeights.Fresh(starts),
+        seed);
+
+    /// <summary>A task as a stage has left it.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="folder">The folder it was read from.</param>
+    /// <exception cref="InputException">What it has learned is missing, or the model cannot read it.</exception>
+    public static AskedTask Open(TextModel model, PromptTask task, string folder) => new(
+        model,
+        task,
+        TaskWeights.Open(folder),
+        0);
+
+    /// <summary>The task.</summary>
+    public PromptTask Task { get; }
+
+    /// <summary>The weights of its own that are trained with the model.</summary>
+    public IReadOnlyList<Weight> Weights => [.. weights.All.Where(weight => weight.Trainable)];
+
+    /// <summary>What is worth knowing before the first step, as sentences.</summary>
+    public IEnumerable<string> Notes => prompts.SelectMany(prompt =>
+        (prompt.Words?.Shortened ?? []).Concat(prompt.Reader.Template.Remarks)).Distinct();
+
+    /// <summary>Its prompts.</summary>
+    internal IReadOnlyList<AskedPrompt> Prompts => prompts;
+
+    private int Contexts => demonstrations?.Contexts ?? 1;
+
+    /// <summary>Gives a model the vectors of the task's soft tokens until the result is disposed.</summary>
+    /// <param name="model">The model.</param>
+    public IDisposable On(LanguageModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var before = model.Tokens.Inline;
+        model.Tokens.Inline = soft;
+        return new Back(() => model.Tokens.Inline = before);
+    }
+
+    /// <summary>The rows that ask about a text: of each prompt, for each set of demonstrations.</summary>
+    /// <param name="name">The text's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="most">The most tokens of each; fields are cut where there are more, and demonstrations take what is left.</param>
+    /// <exception cref="InputException">A field is missing, or what may not be cut is too long.</exception>
+    public IReadOnlyList<TokenRow> Rows(string name, IReadOnlyDictionary<string, string> fields, int most = int.MaxValue)
+    {
+        if (demonstrations is null) return [.. prompts.SelectMany(prompt => prompt.Rows(name, fields, most))];
+        var room = Math.Min(most, context);
+        var sets = demonstrations.Of(fields);
+        return [.. prompts.SelectMany(prompt => sets.SelectMany(set => prompt.Rows(
+            name,
+            fields,
+            room,
+            demonstrations.Lead(
+                prompt,
+                set,
+                room - prompt.Rows(name, fields, room).Max(row => row.Length)))))];
+    }
+
+    /// <summary>The log-probabilities of the labels [n, C].</summary>
+    /// <param name="model">The model, with the soft tokens' vectors.</param>
+    /// <param name="batch">The rows, laid out for it.</param>
+    /// <param name="rows">For each of n texts, its rows by <see cref="Rows"/>.</param>
+    public Tensor Scores(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows) => Joined(Each(model, batch, rows));
+
+    /// <summary>
+    /// The log-probabilities [n, C] that are learned: those of <see cref="Scores"/>, but of prompts that vote the mean of their own, so
+    /// that each learns alone.
+    /// </summary>
+    /// <param name="model">The model, with the soft tokens' vectors.</param>
+    /// <param name="batch">The rows, laid out for it.</param>
+    /// <param name="rows">For each of n texts, its rows by <see cref="Rows"/>.</param>
+    public Tensor Learned(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows)
+    {
+        var each = Each(model, batch, rows);
+        return Task.Together == PromptsTogether.Majority ? each.mean([0]) : Joined(each);
+    }
+
+    /// <summary>The log-probabilities by each prompt [prompts, n, C].</summary>
+    /// <param name="model">The model, with the soft tokens' vectors.</param>
+    /// <param name="batch">The rows, laid out for it.</param>
+    /// <param name="rows">For each of n texts, its rows by <see cref="Rows"/>.</param>
+    internal Tensor Each(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(rows);
+        var hidden = model.Hidden(batch);
+        return stack(prompts.Select((prompt, p) =>
+        {
+            var scores = prompt.Scores(
+                model,
+                hidden,
+                batch,
+                RowsOf(p, rows)).to(ScalarType.Float32).log_softmax(-1);
+            return Contexts == 1 ? scores : scores.view(-1, Contexts, Task.Labels.Count).logsumexp(1) - Math.Log(Contexts);
+        }), 0);
+    }
+
+    // A prompt's rows of all texts, each with its place in the batch.
+    private IReadOnlyList<(TokenRow Row, int At)> RowsOf(int prompt, IReadOnlyList<TokenRow> rows)
+    {
+        int first = prompts.Take(prompt).Sum(one => one.RowsEach * Contexts), count = prompts[prompt].RowsEach * Contexts,
+            all = prompts.Sum(one => one.RowsEach * Contexts);
+        return [.. Enumerable.Range(0, rows.Count).Where(at => at % all >= first && at % all < first + count)
+            .Select(at => (rows[at], at))];
+    }
+
+    // One answer of several prompts' [prompts, n, C].
+    private Tensor Joined(Tensor each)
+    {
+        if (prompts.Count == 1) return each[0];
+        if (Task.Together == PromptsTogether.Majority)
+        {
+            // As many votes as name a label, and their mean probability, which is less than a vote.
+            var votes = nn.functional.one_hot(each.argmax(-1), Task.Labels.Count).to(ScalarType.Float32).sum([0]);
+            return ((votes + each.exp().mean([0])) / (prompts.Count + 1)).log();
+        }
+        return (each + LogShares(each.device).view(-1, 1, 1)).logsumexp(0);
+    }
+
+    private Tensor LogShares(Device device) => shares?.Value.log_softmax(0)
+        ?? full([prompts.Count], -(float)Math.Log(prompts.Count), device: device);
+
+    /// <summary>Why labels are named: what each prompt says, and by which words.</summary>
+    /// <param name="model">The model, with the soft tokens' vectors.</param>
+    /// <param name="batch">The rows, laid out for it.</param>
+    /// <param name="rows">For each of n texts, its rows by <see cref="Rows"/>.</param>
+    internal AskedReasons Why(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows)
+    {
+        var each = Each(model, batch, rows);
+        var hidden = model.Hidden(batch);
+        return new AskedReasons(
+            Joined(each),
+            each,
+            [.. LogShares(each.device).exp().cpu().data<float>().ToArray()],
+            [.. prompts.Select((prompt, p) => prompt.WordShares(
+                model,
+                hidden,
+                batch,
+                RowsOf(p, rows)) is { } words ? words.view(-1, Contexts, words.size(1), words.size(2)).mean([1]) : null)]);
+    }
+
+    /// <summary>Writes the task and its weights.</summary>
+    /// <param name="folder">The folder.</param>
+    public void Save(string folder)
+    {
+        Task.Save(folder);
+        weights.Save(folder);
+    }
+
+    /// <summary>Frees the weights and the tables of words.</summary>
+    public void Dispose()
+    {
+        foreach (var prompt in prompts) prompt.Dispose();
+        weights.Dispose();
+    }
+
+    private sealed class Back(Action action) : IDisposable
+    {
+        public void Dispose() => action();
+    }
+}
+
+/// <summary>Why labels are named, for n texts.</summary>
+/// <param name="Together">The log-probabilities of the labels [n, C].</param>
+/// <param name="Each">Those by each prompt [prompts, n, C].</param>
+/// <param name="Shares">The prompts' shares.</param>
+/// <param name="Words">For each prompt, the probabilities of the labels' words [n, C, W]; null where no words are read.</param>
+internal sealed record AskedReasons(
+    Tensor Together,
+    Tensor Each,
+    IReadOnlyList<float> Shares,
+    IReadOnlyList<Tensor?> Words);

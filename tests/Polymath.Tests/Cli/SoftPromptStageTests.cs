@@ -1,0 +1,110 @@
+using System.Text.Json.Nodes;
+using Polymath.Tensors.Files;
+using Polymath.Tests.Recipes;
+using Polymath.Tests.Text;
+
+namespace Polymath.Tests.Cli;
+
+/// <summary>Prompts with weights of their own: what they train, that a resumed stage is the uninterrupted one, and what is saved.</summary>
+[Trait("kind", "invariant")]
+public sealed class SoftPromptStageTests : IDisposable
+{
+    private readonly ScratchFolder folder = new();
+
+    public SoftPromptStageTests()
+    {
+        folder.Write("rows.jsonl", Rows(24));
+        folder.Write("valid.jsonl", Rows(8));
+    }
+
+    private static string Rows(int count) => string.Concat(Enumerable.Range(0, count).Select(i =>
+        $"{{\"text\": \"{(i % 2 == 0 ? "a b a" : "b b b")} {i % 5}\", \"kind\": \"{(i % 3 == 0 ? "soft" : "hard")}\"}}\n"));
+
+    public void Dispose() => folder.Dispose();
+
+    private void Recipe(string family, string method, int steps = 3) => folder.Write(
+        "one.yaml",
+        RecipeBuilder.Named("one").Model($"folder: \"{PromptModels.Save(folder, family)}\"")
+            .Data("rows", "files: rows.jsonl", "validation: valid.jsonl")
+            .With("abilities", "{kinds: {kind: accuracy, stage: one, rows: 8}}")
+            .Stage(
+                "one",
+                "task",
+                "label: kind",
+                "data: rows",
+                $"steps: {steps}",
+                "optimizer: {rate: 1e-2}",
+                "batch: {tokens: 64, maxLength: 30}",
+                "evaluate: {samples: 0}",
+                $"method: {{kind: prompt, {method}}}").Text);
+
+    private CliResult Run(params string[] arguments) => CliProgram.Run(folder.Path, arguments);
+
+    [Theory]
+    [InlineData("bert-mlm", "template: '{soft:\"it was\"} {mask} {soft} {text}', train: {kind: freeze}", "soft_embedding.weight")]
+    [InlineData("bert-mlm", "template: '{soft:2} it {mask} {text} {soft|id:1} {soft|id:1}', encoder: lstm, train: {kind: freeze}",
+        "new_lstm_head.weight_ih_l1_reverse")]
+    [InlineData("gpt2", "template: '{text} {soft:3|same} it was{mask}', encoder: mlp, rate: 0.02, train: {kind: lora, r: 2, merge: false}",
+        "new_mlp_head.2.bias")]
+    [InlineData("t5", "template: '{soft:2} {text} it was {mask} {soft:\"today\"}', train: {kind: full}", "soft_embedding.weight")]
+    [InlineData("bert-mlm", "template: '{soft} {text} it was {mask}', train: {kind: delta, form: promptTuning, settings: {num_virtual_tokens: 2}}",
+        "soft_embedding.weight")]
+    [InlineData("bert-mlm", "template: '{text} it was {mask}', verbalizer: {kind: soft}, train: {kind: freeze}", "verbalizer.weight")]
+    [InlineData("t5", "template: '{text} it was {mask}', verbalizer: {kind: soft, words: {soft: [soft, a]}}, train: {kind: freeze}",
+        "verbalizer.weight")]
+    [InlineData("bert-mlm", "template: '{text} it was {mask}', verbalizer: {kind: prototypes, width: 4, each: 4, epochs: 3}, "
+        + "train: {kind: freeze}", "verbalizer.prototypes")]
+    [InlineData("bert-mlm", "template: '{text} it was {mask}', verbalizer: {kind: knowledge, words: {soft: [soft, mild, a], hard: [hard, "
+        + "b, was]}, leastShare: 0.1}, train: {kind: freeze}", "verbalizer.weights")]
+    [InlineData("gpt2", "template: '{text} it was{mask}', verbalizer: {kind: search, each: 2, calibrate: {kind: contextual, rows: 9}}",
+        "verbalizer.prior")]
+    [InlineData("bert-mlm", "template: '{soft} {mask} {text} {mask}', verbalizer: {kind: rules, words: {soft: [it, soft], hard: [was, "
+        + "hard]}}", "soft_embedding.weight")]
+    [InlineData("t5", "template: '{mask} {soft} {text} {mask}', verbalizer: {kind: rules, words: {soft: [it, soft], hard: [was, hard]}}",
+        "soft_embedding.weight")]
+    [InlineData("gpt2", "template: '{text} {soft} was{mask}', verbalizer: {kind: texts, texts: {soft: [it is soft, mild]}}, train: "
+        + "{kind: freeze}", "soft_embedding.weight")]
+    [InlineData("t5", "template: '{text} {soft} {mask}', verbalizer: {kind: texts, texts: {hard: [it was hard], soft: soft}, read: sum}",
+        "soft_embedding.weight")]
+    [InlineData("bert-mlm", "prompts: ['{text} it was {mask}', {template: '{mask} {soft} {text}', verbalizer: {words: {soft: mild}}}], "
+        + "together: learned, train: {kind: freeze}", "together.weights")]
+    [InlineData("bert-mlm", "prompts: ['{text} it was {mask}', '{mask}: {text}'], together: accuracy", "together.weights")]
+    [InlineData("gpt2", "prompts: ['{soft} {text} was{mask}', '{text}:{mask}', 'it {text} {soft}{mask}'], together: majority",
+        "prompts.2.soft_embedding.weight")]
+    [InlineData("bert-mlm", "template: '{text} {soft} {mask}', demonstrations: {like: bm25, contexts: 2, from: 3}",
+        "soft_embedding.weight")]
+    [InlineData("gpt2", "template: '{soft:2} {text} {mask}', encoder: mlp, demonstrations: {each: 2, between: ' '}",
+        "new_mlp_head.2.bias")]
+    public void A_stage_that_was_stopped_ends_as_one_that_was_not(string family, string method, string weight)
+    {
+        Recipe(family, method);
+        var whole = Run("run", "one.yaml", "--run-dir", "whole");
+        Assert.True(whole.Code == 0, whole.All);
+        var stopped = Run("run", "one.yaml", "--run-dir", "parts", "--stop-after-step", "2");
+        Assert.True(stopped.Code == 0, stopped.All);
+        var resumed = Run("run", "one.yaml", "--run-dir", "parts");
+        Assert.True(resumed.Code == 0, resumed.All);
+        foreach (var file in new[] { "task.safetensors", "task.json" })
+            Assert.Equal(File.ReadAllBytes(Saved("whole", file)), File.ReadAllBytes(Saved("parts", file)));
+        using var task = SafetensorsFile.Open(Saved("whole", "task.safetensors"));
+        Assert.Contains(weight, task.Entries.Keys);
+        // Classifying reads the saved task; the stage's own measurement read the trained one.
+        Assert.Equal(Measured("whole"), Classified("whole"), 9);
+        Assert.Equal(Measured("whole"), Measured("parts"), 12);
+    }
+
+    private string Saved(string run, string file) => folder.At(run, "stages", "01-one", "model", file);
+
+    private double Measured(string run) => (double)JsonNode.Parse(
+        File.ReadAllText(folder.At(run, "stages", "01-one", "report.json")))!["abilities"]!["kinds"]!;
+
+    // The accuracy of the saved task over the rows that the ability measures.
+    private double Classified(string run)
+    {
+        var answers = Run("classify", run, "--stage", "one", "--input", "valid.jsonl");
+        Assert.True(answers.Code == 0, answers.All);
+        var rows = answers.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.Equal(8, rows.Count);
+        return rows.Average(row => (string?)row["kind"] == (string?)row["classified"]!["label"] ? 1.0 : 0.0);
+    }
+}
