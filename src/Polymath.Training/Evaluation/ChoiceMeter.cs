@@ -3,7 +3,6 @@ using System.Text;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
-using Polymath.Text;
 using Polymath.Text.Choices;
 using Polymath.Text.Packing;
 using Polymath.Training.Objectives;

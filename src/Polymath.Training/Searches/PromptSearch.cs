@@ -3,7 +3,6 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Hubs;
-using Polymath.Training.Stages;
 
 namespace Polymath.Training.Searches;
 
