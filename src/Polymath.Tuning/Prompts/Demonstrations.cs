@@ -71,7 +71,7 @@ internal sealed class Demonstrations
         var each = (room / set.Count) - between.Length;
         return
         [
-            .. set.Select(row => prompt.Reader.Demonstration(row.Fields, prompt.Written(row.Label), each)).OfType<IReadOnlyList<int>>()
+            .. set.Select(row => prompt.Reader.Demonstration(row.Fields, prompt.Written(row.Label, row.Fields), each)).OfType<IReadOnlyList<int>>()
                 .SelectMany(ids => ids.Concat(between)),
         ];
     }

@@ -171,8 +171,12 @@ public sealed class PromptReader
     /// <param name="name">The row's name in messages.</param>
     /// <param name="fields">Its fields.</param>
     /// <param name="most">The most tokens.</param>
-    public IReadOnlyList<PromptPart> Parts(string name, IReadOnlyDictionary<string, string> fields, int most = int.MaxValue) =>
-        Tokenizer(most).Show(Template, Example(name, fields));
+    /// <param name="lead">Tokens before the prompt.</param>
+    public IReadOnlyList<PromptPart> Parts(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int most = int.MaxValue,
+        IReadOnlyList<int>? lead = null) => Tokenizer(most).Show(Template, Example(name, fields, lead));
 
     /// <summary>Rows that say nothing: each text in the place of every field.</summary>
     /// <param name="texts">The texts; null for no rows.</param>

@@ -1,5 +1,4 @@
 using Polymath.Models;
-using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 using Polymath.Text;
 using Polymath.Text.Templates;

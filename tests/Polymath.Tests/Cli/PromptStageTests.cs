@@ -75,6 +75,22 @@ public sealed class PromptStageTests : IDisposable
         Assert.Contains("\nanswer   [MASK]\n", plain.Out, StringComparison.Ordinal);
         Assert.Contains("label 'soft': soft = ", plain.Out, StringComparison.Ordinal);
         Assert.Contains("training rows. Write 1 to", Run("prompt", "preview", "one.yaml", "--stage", "one", "--row", "99").Error);
+        folder.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 8).Select(i =>
+            $"{{\"text\": \"a {i % 5}\", \"kind\": \"{(i % 2 == 0 ? "soft" : "hard")}\"}}\n")));
+        var several = Recipe(
+            "bert-mlm",
+            ", demonstrations: {like: bm25}",
+            "{soft:'it'} {text} was {mask}",
+            "kind: knowledge, words: {soft: [soft, mild], hard: hard}, relevance: false, leastShare: 0");
+        var learned = Run("prompt", "preview", several, "--stage", "one");
+        Assert.True(learned.Code == 0, learned.All);
+        Assert.Contains("\nsoft     {soft 1: it}\n", learned.Out, StringComparison.Ordinal);
+        Assert.Contains("\nshown    {soft} a", learned.Out, StringComparison.Ordinal);
+        Assert.Contains("label 'soft': soft = soft, mild = mild", learned.Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "--prompt is 2, but stage one asks 1 prompts",
+            Run("prompt", "preview", several, "--stage", "one", "--prompt", "2").Error,
+            StringComparison.Ordinal);
         Assert.Contains("no such stage", Run("prompt", "preview", "one.yaml", "--stage", "two").Error);
     }
 
@@ -125,7 +141,7 @@ public sealed class PromptStageTests : IDisposable
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}", "begin with the same token")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}, read: mean", "have the same word, 'hard'")]
     [InlineData("bert-mlm", "{text} {mask}", "kind: texts", "a bert reads one token at a mask and writes no texts")]
-    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, a]}", "'soft' and 'hard' have the same")]
+    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, a]}", "'hard' and 'soft' have the same")]
     [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [was]}", "the label 'hard' has 1 words")]
     [InlineData("bert-mlm", "{text} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, b]}", "has 1 {mask}, and each label has 2")]
     [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a]}", "has no words for the label 'hard'")]

@@ -1,5 +1,4 @@
 using Polymath.Recipes;
-using Polymath.Tests.Recipes;
 using Polymath.Text.Prompts;
 
 namespace Polymath.Tests.Text.Prompts;
