@@ -80,7 +80,9 @@ public sealed class AskedTasks(Materials materials) : IDisposable
                 model,
                 method,
                 [.. Enumerable.Range(0, rows.Count).Select(i => rows[order[i]]).Select(row => new TaskRow(
-                    row.Name, row.Fields, labels.Index().First(label => label.Item == row.Fields.GetValueOrDefault(spec.Label, "")).Index))],
+                    row.Name,
+                    row.Fields,
+                    labels.Index().First(label => label.Item == row.Fields.GetValueOrDefault(spec.Label, "")).Index))],
                 seed).Made(task);
         }
         catch (InputException e)
@@ -115,8 +117,10 @@ public sealed class AskedTasks(Materials materials) : IDisposable
                 + $"{string.Join(", ", labels)}.");
         return prompt with
         {
-            Verbalizer = prompt.Verbalizer with { Words = labels.Select((label, l) => (label, l)).ToDictionary(pair => pair.label, pair => Of(
-                pair.label, pair.l)) },
+            Verbalizer = prompt.Verbalizer with
+            {
+                Words = labels.Index().ToDictionary(label => label.Item, label => Of(label.Item, label.Index)),
+            },
         };
     }
 

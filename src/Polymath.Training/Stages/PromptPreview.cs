@@ -6,8 +6,9 @@ using Polymath.Text.Prompts;
 namespace Polymath.Training.Stages;
 
 /// <summary>A token of a filled prompt, for people.</summary>
-/// <param name="Kind">What it is: <c>opening</c>, <c>shown</c> in a demonstration, <c>written</c> by the template's author, <c>filled</c> from a field, <c>cut</c>, the
-/// <c>answer</c>'s place, a <c>soft</c> token with its number and the token it starts from, or <c>ending</c>.</param>
+/// <param name="Kind">What it is: <c>opening</c>, <c>shown</c> in a demonstration, <c>written</c> by the template's author, <c>filled</c>
+/// from a field, <c>cut</c>, the <c>answer</c>'s place, a <c>soft</c> token with its number and the token it starts from, or
+/// <c>ending</c>.</param>
 /// <param name="Token">The token; <c>{mask}</c> for the place of an answer that has none, since a decoder reads it after the token
 /// before.</param>
 /// <param name="Id">Its id; null where there is none.</param>
@@ -103,7 +104,7 @@ public sealed record PromptPreview(
 
     private static IEnumerable<PreviewToken> Shown(PromptPart part, int at, TextModel model)
     {
-        string Token(int id) => id < model.Model.InlineStart ? model.Tokenizer.TokenOf(id) : "{soft}";
+        string Token(int id) => id < model.Model.Tokens.InlineStart ? model.Tokenizer.TokenOf(id) : "{soft}";
         var kind = part.Piece?.Kind switch
         {
             null when at == 1 => "shown",
@@ -114,7 +115,7 @@ public sealed record PromptPreview(
             _ => "written",
         };
         if (part.Piece is { Kind: PieceKind.Soft } soft)
-            return [new PreviewToken(kind, soft.Text.Length > 0 ? $"{{soft {soft.SoftId}: {soft.Text}}}" : $"{{soft {soft.SoftId}}}", null)];
+            return [new PreviewToken(kind, $"{{soft {soft.SoftId}{(soft.Text.Length > 0 ? ": " : "")}{soft.Text}}}", null)];
         return part is { Piece.Kind: PieceKind.Answer, Ids.Length: 0 }
             ? [new PreviewToken(kind, "{mask}", null)]
             : part.Ids.Select((id, i) => new PreviewToken(part.IsCut(i) ? Cut : kind, Token(id), id));

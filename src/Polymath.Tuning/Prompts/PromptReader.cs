@@ -108,7 +108,7 @@ public sealed class PromptReader
             throw new InputException($"The text '{text}' of a label has no token. Give another text.");
     }
 
-    /// <summary>A row that a text has answered; at each of its <see cref="TokenRow.Answers"/> the next token is one of the text's.</summary>
+    /// <summary>A row that a text has answered; behind each of its <see cref="TokenRow.Answers"/> stands a token of the text.</summary>
     /// <param name="name">The row's name in messages.</param>
     /// <param name="fields">Its fields.</param>
     /// <param name="text">The answer.</param>
@@ -162,7 +162,7 @@ public sealed class PromptReader
         for (var i = 0; i < ids.Length; i++)
         {
             if (filled.SoftIds[i] == 0) continue;
-            ids[i] = model.Model.InlineStart + firstSoft + (encoder is null ? filled.SoftIds[i] - 1 : seen++);
+            ids[i] = model.Model.Tokens.InlineStart + firstSoft + (encoder is null ? filled.SoftIds[i] - 1 : seen++);
         }
         return ids;
     }
