@@ -38,7 +38,8 @@ internal static class PromptReasons
         {
             Console.WriteLine($"{names[best]} {reason.Probabilities[best]:F4}, share {reason.Share:F2}: {reason.Template}");
             if (reason.Words.Count > 0)
-                Console.WriteLine("  " + string.Join(", ", reason.Words.Take(MostWords).Select(word => $"{word.Word} {word.Probability:F4}")));
+                Console.WriteLine("  " + string.Join(
+                    ", ", reason.Words.Take(MostWords).Select(word => $"{word.Word} {word.Probability:F4}")));
         }
     }
 }

@@ -59,7 +59,8 @@ public sealed class Batch : IDisposable
         if (!prompt.GivesKeysAndValues) return this;
         Prompt = prompt;
         VirtualPlaces = tensors.Keep(
-            tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary && TokenIds[i] < vocabulary + prompt.Length).Select(i => (long)i).ToArray()));
+            tensor(Enumerable.Range(0, Tokens).Where(i => TokenIds[i] >= vocabulary && TokenIds[i] < vocabulary + prompt.Length)
+                .Select(i => (long)i).ToArray()));
         return this;
     }
 

@@ -74,7 +74,8 @@ internal sealed record FreshForm(string Stem, string Ending = "ForCausalLM")
 
     private static FreshForm T5(string stem) => Pair(stem) with
     {
-        Marks = gaps, Inner = "d_ff", Layers = "num_layers", Heads = "num_heads", KeyValueHeads = null, HeadWidth = "d_kv", Context = "n_positions",
+        Marks = gaps,
+        Inner = "d_ff", Layers = "num_layers", Heads = "num_heads", KeyValueHeads = null, HeadWidth = "d_kv", Context = "n_positions",
         More = (_, made) => Same(made, (int)made["bos_token_id"]!, "pad_token_id", "decoder_start_token_id"),
     };
 

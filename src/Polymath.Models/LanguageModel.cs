@@ -189,9 +189,6 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
         set => Tokens.Prompt = value;
     }
 
-    /// <summary>The id of the first soft token within rows' texts.</summary>
-    public int InlineStart => Sizes.VocabularySize + InlinePrompt.Start;
-
     /// <summary>The number of virtual tokens before each row; 0 when there are none.</summary>
     public int VirtualTokens => Prompt is { IsOn: true } prompt ? prompt.Length : 0;
 

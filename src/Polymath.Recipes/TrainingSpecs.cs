@@ -207,7 +207,7 @@ public enum LabelFigure
     /// <summary>The share of right rows.</summary>
     Accuracy,
 
-    /// <summary>The mean over labels of F1 = 2·P·R/(P + R), of precision P and recall R; every label counts alike, however rare.</summary>
+    /// <summary>The mean over labels of F1 = 2PR/(P + R), of precision P and recall R; every label counts alike.</summary>
     MacroF1,
 }
 

@@ -23,6 +23,9 @@ public abstract record VerbalizerSpec
     /// <summary>The words of each label, as the recipe gives them; a label without an entry stands for itself.</summary>
     public abstract IReadOnlyDictionary<string, IReadOnlyList<string>>? Given { get; }
 
+    /// <summary>The fields that its texts ask for.</summary>
+    public virtual IReadOnlyList<string> Fields => [];
+
     /// <summary>Texts that say nothing, by which it is calibrated, in short; null for none.</summary>
     public virtual IReadOnlyList<string>? Bare => null;
 
@@ -225,7 +228,8 @@ public sealed record RulesSpec(IReadOnlyDictionary<string, IReadOnlyList<string>
 /// <summary>
 /// Whole texts as answers: a label's score is how likely the model is to write one of its texts behind the prompt. For models that write.
 /// </summary>
-/// <param name="Texts">The texts of each label, any of which is right; the label itself when left out.</param>
+/// <param name="Texts">The texts of each label, any of which is right, in which <c>{field}</c> stands for a field's value; the label itself
+/// when left out.</param>
 /// <param name="Read">Whether a text's log-probability is the mean over its tokens or their sum.</param>
 public sealed record TextsSpec(
     IReadOnlyDictionary<string, IReadOnlyList<string>>? Texts = null,
@@ -236,6 +240,10 @@ public sealed record TextsSpec(
 
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, IReadOnlyList<string>>? Given => Texts;
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Fields =>
+        [.. (Texts?.Values ?? []).SelectMany(texts => texts ?? []).SelectMany(TemplateFields.In).Distinct()];
 }
 
 /// <summary>How the tokens of one text become one number.</summary>

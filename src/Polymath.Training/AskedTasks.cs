@@ -3,7 +3,6 @@ using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
 using Polymath.Text.Prompts;
-using Polymath.Training.Stages;
 using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training;
@@ -22,13 +21,21 @@ public sealed class AskedTasks(Materials materials) : IDisposable
     /// <summary>Finds the folder in which a stage's finished model lies; null before that.</summary>
     internal Func<string, string?> Finished { get; set; } = _ => null;
 
-    /// <summary>Makes the task of a stage that begins: it is measured by it from here on.</summary>
+    /// <summary>Looks for tasks as they were learned in the folder of a model that is measured.</summary>
+    /// <param name="folder">The model's folder.</param>
+    public void LookIn(string folder) => Finished = _ => folder;
+
+    /// <summary>
+    /// Makes the task of a stage that begins: it is measured by it from here on. A later round goes on from what the one before has left.
+    /// </summary>
     /// <param name="stage">The stage.</param>
     /// <param name="model">The model that it starts from.</param>
     /// <exception cref="InputException">The model cannot read a template or a label's words.</exception>
     internal AskedTask Begin(StageSpec stage, TextModel model)
     {
-        var made = Fresh(stage, model);
+        var made = Finished(stage.Name) is { } folder && PromptTask.Read(folder) is { } saved && IsOf(saved, stage)
+            ? AskedTask.Open(model, saved, folder)
+            : Fresh(stage, model);
         Keep(stage.Name, made);
         fresh.Remove(stage.Name);
         return made;
@@ -40,7 +47,7 @@ public sealed class AskedTasks(Materials materials) : IDisposable
     internal AskedTask Of(string name, TextModel model)
     {
         if (tasks.TryGetValue(name, out var known) && !fresh.Contains(name)) return known;
-        if (Finished(name) is { } folder && PromptTask.Read(folder) is { } saved)
+        if (Finished(name) is { } folder && PromptTask.Read(folder) is { } saved && IsOf(saved, materials.Stage(name)))
         {
             fresh.Remove(name);
             return Keep(name, AskedTask.Open(model, saved, folder));
@@ -48,6 +55,14 @@ public sealed class AskedTasks(Materials materials) : IDisposable
         // What starts from the model's own words is made anew: the model may have learned since.
         fresh.Add(name);
         return Keep(name, Fresh(materials.Stage(name), model));
+    }
+
+    private bool IsOf(PromptTask saved, StageSpec stage)
+    {
+        var asks = ((PromptMethod)stage.Method!).Asks();
+        return saved.Labels.SequenceEqual(materials.Data(stage).Labels())
+            && saved.Prompts.Select(prompt => (prompt.Template, prompt.Encoder, prompt.Verbalizer.Kind))
+                .SequenceEqual(asks.Select(ask => (ask.Template, ask.Encoder, ask.Verbalizer!.Kind)));
     }
 
     private AskedTask Fresh(StageSpec stage, TextModel model)
@@ -65,7 +80,9 @@ public sealed class AskedTasks(Materials materials) : IDisposable
                 model,
                 method,
                 [.. Enumerable.Range(0, rows.Count).Select(i => rows[order[i]]).Select(row => new TaskRow(
-                    row.Name, row.Fields, labels.Index().First(label => label.Item == row.Fields.GetValueOrDefault(spec.Label, "")).Index))],
+                    row.Name,
+                    row.Fields,
+                    labels.Index().First(label => label.Item == row.Fields.GetValueOrDefault(spec.Label, "")).Index))],
                 seed).Made(task);
         }
         catch (InputException e)
@@ -100,8 +117,10 @@ public sealed class AskedTasks(Materials materials) : IDisposable
                 + $"{string.Join(", ", labels)}.");
         return prompt with
         {
-            Verbalizer = prompt.Verbalizer with { Words = labels.Select((label, l) => (label, l)).ToDictionary(pair => pair.label, pair => Of(
-                pair.label, pair.l)) },
+            Verbalizer = prompt.Verbalizer with
+            {
+                Words = labels.Index().ToDictionary(label => label.Item, label => Of(label.Item, label.Index)),
+            },
         };
     }
 

@@ -9,8 +9,8 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath compare RECIPE --deltas a,b</c>: compares deltas on the user's own task; <c>--prompts a,b --shots 0,16,full</c> compares task
-/// stages on few and all rows. Each candidate is a separate run in a separate process; the same command continues where it stopped.
+/// <c>polymath compare RECIPE --deltas a,b</c>: compares deltas on the user's own task; <c>--prompts a,b --shots 0,16,full</c> compares
+/// task stages on few and all rows. Each candidate is a separate run in a separate process; the same command continues where it stopped.
 /// </summary>
 internal static class CompareVerb
 {
@@ -171,7 +171,8 @@ internal static class CompareVerb
                 Markup.Escape(row.Name), .. names.Select(name => Cell(row.Abilities.GetValueOrDefault(name))), $"{row.Parameters:N0}",
                 $"{row.Share:P2}", $"{row.Seconds:F0}", $"{row.TokensPerSecond:N0}", $"{row.PeakMemoryMegabytes:N0}",
             ]);
-        if (report.Start.Count > 0) table.AddRow(["(before)", .. names.Select(name => Cell(report.Start.GetValueOrDefault(name))), "", "", "", "", ""]);
+        if (report.Start.Count > 0)
+            table.AddRow(["(before)", .. names.Select(name => Cell(report.Start.GetValueOrDefault(name))), "", "", "", "", ""]);
         AnsiConsole.Write(table);
         foreach (var (name, why) in report.Failed) Console.WriteLine($"Not trained: {name}: {why}");
     }

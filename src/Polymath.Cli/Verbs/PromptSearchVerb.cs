@@ -9,8 +9,8 @@ using Spectre.Console;
 namespace Polymath.Cli.Verbs;
 
 /// <summary>
-/// <c>polymath prompt search RECIPE --stage NAME --kind KIND</c>: searches for a better template or better label words; the same command goes
-/// on where it stopped.
+/// <c>polymath prompt search RECIPE --stage NAME --kind KIND</c>: searches for a better template or better label words; the same command
+/// goes on where it stopped.
 /// </summary>
 internal static class PromptSearchVerb
 {

@@ -24,13 +24,17 @@ internal static class PromptVerb
         {
             Description = "The number of the training row that fills the prompt, from 1.", DefaultValueFactory = _ => 1,
         };
+        var prompt = new Option<int>("--prompt")
+        {
+            Description = "The number of the prompt, from 1, where a stage asks several.", DefaultValueFactory = _ => 1,
+        };
         var small = new Option<bool>("--small") { Description = "Reads the recipe with its `small` block applied." };
         var set = new Option<string[]>("--set") { Description = "Overrides a setting first." };
         var json = new Option<bool>("--json") { Description = "Prints one JSON object." };
         var command = new Command(
             "preview", "Shows a row's prompt token by token: written, filled, cut and answer; and the tokens of the labels' words.")
         {
-            recipe, stage, row, small, set, json,
+            recipe, stage, row, prompt, small, set, json,
         };
         var hubs = new HubUse();
         hubs.AddTo(command);
@@ -43,7 +47,7 @@ internal static class PromptVerb
             var preview = terminal.Show(() => PromptPreview.Of(
                 reading,
                 parsed.GetRequiredValue(stage),
-                parsed.GetValue(row),
+                (parsed.GetValue(row), parsed.GetValue(prompt)),
                 terminal,
                 hubs.Open(parsed, terminal)));
             if (parsed.GetValue(json)) Console.WriteLine(JsonSerializer.Serialize(preview, JsonLayout.RecordLine));

@@ -82,6 +82,9 @@ public sealed class TokenTable(Weight embedding, Weight head, string headName = 
     /// <summary>The prompt of virtual tokens, whose ids follow the vocabulary; or null.</summary>
     public SoftPrompt? Prompt { get; set; }
 
+    /// <summary>The id of the first soft token within rows' texts.</summary>
+    public int InlineStart => (int)Embedding.Shape[0] + InlinePrompt.Start;
+
     /// <summary>The soft tokens within rows' texts, or null.</summary>
     public InlinePrompt? Inline { get; set; }
 

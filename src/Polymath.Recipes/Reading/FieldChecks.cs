@@ -177,7 +177,9 @@ internal sealed class FieldChecks(Checks checks)
         {
             foreach (var (ask, i) in method.Asks().Select((ask, i) => (ask, i)))
                 Template(
-                    TemplateFields.OfPrompt(ask.Template ?? ""), sources, $"{checks.PathOf(method)}.{method.KeyOf(i)}", TemplateFields.Mask);
+                    TemplateFields.OfPrompt(ask.Template), sources, $"{checks.PathOf(method)}.{method.KeyOf(i)}", TemplateFields.Mask);
+            foreach (var field in method.Asks().SelectMany(ask => ask.Verbalizer!.Fields).Distinct())
+                Known(field, sources, $"{checks.PathOf(method)}.verbalizer");
         }
         var judging = stage.Objective as AlignSpec;
         foreach (var reward in (judging?.Rewards?.Keys ?? []).Concat(judging?.Probes ?? []))

@@ -18,9 +18,9 @@ internal sealed class PromptChecks(
             checks.Fault(At("train.kind"), "a prompt method cannot be trained by another one", "write full, freeze or lora");
         if (!checks.Sound(At("template"), At("prompts"))) return;
         if (prompt is { Template: not null, Prompts: not null })
-            checks.Fault(At("prompts"), "'template' and 'prompts' are both given", "write the template in prompts, too, or keep one of them");
+            checks.Fault(At("prompts"), "'template' and 'prompts' are both given", "write the template in prompts, too, or keep one");
         else if (prompt.Template is null && prompt.Prompts is null)
-            checks.Fault(path, "'template' is missing", "add template: TEXT with {mask} where the answer is read, or prompts: [TEXT, TEXT]");
+            checks.Fault(path, "'template' is missing", "add template: TEXT with {mask} where the answer is read, or prompts: [TEXT]");
         else if (prompt.Prompts is [])
             checks.Fault(At("prompts"), "the list is empty", "write prompts: [TEXT, TEXT], or template: TEXT");
         else
@@ -65,7 +65,8 @@ internal sealed class PromptChecks(
                 $"the template has {(masks == 0 ? "no" : $"{masks} times")} {{mask}}",
                 "write {mask} once, where the answer is read");
         else if (masks != verbalizer.Answers)
-            checks.Fault(at, $"the template has {masks} {{mask}}, and each label has {verbalizer.Answers} words", "write a {mask} for each");
+            checks.Fault(
+                at, $"the template has {masks} {{mask}}, and each label has {verbalizer.Answers} words", "write a {mask} for each");
         else if (checks.Recipe.Model is LlamaSpec or ChatGlmSpec && stage.From is null
             && template.LastIndexOf("{mask}", StringComparison.Ordinal) is >= 0 and var last
             && template[(last + "{mask}".Length)..].Trim() is { Length: > 0 } after)

@@ -22,7 +22,8 @@ public static class ComparisonPage
         var examples = report.Rows.Any(row => row.Examples is not null)
             ? Chart(report, "training rows", row => row.Examples ?? double.NaN)
             : "";
-        var charts = examples + Chart(report, "parameters trained", row => row.Parameters) + Chart(report, "seconds of training", row => row.Seconds)
+        var charts = examples + Chart(report, "parameters trained", row => row.Parameters)
+            + Chart(report, "seconds of training", row => row.Seconds)
             + Chart(report, "peak memory, MB", row => row.PeakMemoryMegabytes);
         return Html.Page("Polymath comparison", $"{report.Recipe}: {report.Stage}", lead, string.Join('\n', (string[])
         [

@@ -1,7 +1,7 @@
 namespace Polymath.Text.Prompts;
 
 /// <summary>A piece of a filled prompt with its tokens.</summary>
-/// <param name="Piece">The piece; null for the tokens that begin and end a row.</param>
+/// <param name="Piece">The piece; null for the tokens that begin and end a row, and for those that lead to a prompt.</param>
 /// <param name="Ids">Its tokens, before anything is cut.</param>
 /// <param name="Cut">How many of them are cut.</param>
 /// <param name="AtStart">Whether they are cut at its start.</param>

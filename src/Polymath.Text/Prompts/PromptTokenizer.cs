@@ -74,15 +74,17 @@ public abstract class PromptTokenizer
     public IReadOnlyList<PromptPart> Show(PromptTemplate template, PromptExample example)
     {
         ArgumentNullException.ThrowIfNull(template);
+        ArgumentNullException.ThrowIfNull(example);
         var pieces = template.Wrap(example);
         List<int[]> ids = [.. pieces.Select(piece => piece.Kind == PieceKind.Answer ? AnswerIds(piece) : IdsOf(piece))];
         int[] lengths = [.. pieces.Select((piece, i) => piece.MayBeCut ? ids[i].Length : 0)];
-        var excess = ids.Sum(own => own.Length) + before.Length + after.Length - Settings.MaxLength;
+        var excess = ids.Sum(own => own.Length) + before.Length + example.Lead.Count + after.Length - Settings.MaxLength;
         var losses = PromptCut.Losses(lengths, Math.Clamp(excess, 0, lengths.Sum()), Settings.Cut);
         var atStart = Settings.Cut == CutSide.Head;
         return
         [
             new(null, before, 0, atStart),
+            new(null, [.. example.Lead], 0, atStart),
             .. pieces.Select((piece, i) => new PromptPart(piece, ids[i], losses[i], atStart)),
             new(null, after, 0, atStart),
         ];

@@ -2,7 +2,7 @@ using Polymath.Recipes;
 
 namespace Polymath.Training.Comparison;
 
-/// <summary>A plan of trainings that are compared: the candidates, and the recipe that trains each of them. All start from one model.</summary>
+/// <summary>A plan of trainings that are compared: the candidates, and a recipe for each. All start from one model.</summary>
 public abstract class TrainingPlan
 {
     private readonly Recipe recipe;
@@ -65,7 +65,7 @@ public abstract class TrainingPlan
                 Evaluate = one.Evaluate is { } evaluate
                     ? evaluate with { Abilities = [.. (evaluate.Abilities ?? []).Where(abilities.Contains)] }
                     : null,
-                Checkpoint = one.Checkpoint is { Best: { } best } checkpoint && !abilities.Contains(best) && best != EvaluateSpec.HeldOutLoss
+                Checkpoint = one.Checkpoint is { Best: { } best and not EvaluateSpec.HeldOutLoss } checkpoint && !abilities.Contains(best)
                     ? checkpoint with { Best = null }
                     : one.Checkpoint,
             })],

@@ -3,7 +3,6 @@ using System.Text;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
-using Polymath.Text;
 using Polymath.Text.Choices;
 using Polymath.Text.Packing;
 using Polymath.Training.Objectives;
@@ -86,7 +85,8 @@ public sealed class ChoiceMeter(TextModel model)
         if (most < 1)
             throw new InputException($"maxNewTokens is {maxNewTokens}, and the model's context of {model.Model.Sizes.ContextLength} tokens "
                 + "leaves no room for a question beside them. Lower maxNewTokens.");
-        List<int[]> prompts = [.. questions.Select(one => (int[])[.. opening, .. model.Tokenizer.EncodePlain(one.Question).TakeLast(most)])];
+        int[] Asked(string question) => [.. opening, .. model.Tokenizer.EncodePlain(question).TakeLast(most)];
+        List<int[]> prompts = [.. questions.Select(one => Asked(one.Question))];
         var answers = new TokenGenerator(model.Model, model.Ends).Generate(
             prompts, new SamplingSettings(0, MaxNewTokens: maxNewTokens), cancellation: stop);
         return [.. answers.Select((ids, i) =>

@@ -26,7 +26,7 @@ internal sealed class HiddenLesson
     /// <param name="stage">The stage.</param>
     /// <param name="model">The model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
-    /// <exception cref="InputException">The model has no token for what is hidden, or the settings are for another kind of model.</exception>
+    /// <exception cref="InputException">The model has no token for what is hidden, or other models have the settings.</exception>
     internal HiddenLesson(StageSpec stage, LanguageModel model, Tokenizer tokenizer)
     {
         (this.stage, this.model, this.tokenizer, marks) = (stage, model, tokenizer, PromptTokens.Of(tokenizer));
@@ -34,7 +34,11 @@ internal sealed class HiddenLesson
         Suits(spec);
         var specials = tokenizer.SpecialTokens.Values.ToHashSet();
         words = new HiddenWords(
-            spec, [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => !specials.Contains(id) && tokenizer.TokenOf(id).Length > 0)]);
+            spec,
+            [
+                .. Enumerable.Range(0, tokenizer.VocabularySize)
+                    .Where(id => !specials.Contains(id) && tokenizer.TokenOf(id).Length > 0),
+            ]);
         frame = LabelledText.FrameOf(tokenizer);
     }
 

@@ -24,6 +24,9 @@ internal sealed record Lesson(
     /// <summary>The name of those weights in checkpoints.</summary>
     public string WeightsName { get; init; } = "critic";
 
+    /// <summary>Whether the matrices among them are maps between hidden states, which Muon moves.</summary>
+    public bool WeightsAreMaps { get; init; } = true;
+
     /// <summary>Their own learning rate; the stage's when null.</summary>
     public double? Rate { get; init; }
 

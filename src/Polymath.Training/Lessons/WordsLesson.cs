@@ -24,6 +24,7 @@ internal static class WordsLesson
             {
                 Weights = asked.Weights,
                 WeightsName = "prompt",
+                WeightsAreMaps = false,
                 Rate = ((PromptMethod)context.Stage.Method!).Rate,
                 Beside = asked.Save,
                 Owned = on,

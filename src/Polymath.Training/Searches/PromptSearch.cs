@@ -3,7 +3,6 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Hubs;
-using Polymath.Training.Stages;
 
 namespace Polymath.Training.Searches;
 
@@ -87,14 +86,7 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         int parts = int.MaxValue)
     {
         ArgumentNullException.ThrowIfNull(reading);
-        var recipe = reading.OrThrow();
-        var stage = recipe.Stages.FirstOrDefault(one => one.Name == spec.Stage);
-        if (stage is not { Objective: TaskSpec task, Method: PromptMethod method })
-            throw new InputException($"--stage is {spec.Stage}, which is no task stage that asks by a prompt. Name one of "
-                + $"{string.Join(", ", recipe.Stages.Where(one => one.Method is PromptMethod).Select(one => one.Name))}.");
-        if (method.Asks().Count > 1 || method.Asks()[0].Verbalizer?.Answers > 1)
-            throw new InputException($"Stage {spec.Stage} asks by several prompts or for several answers; a search needs one of each.");
-        recipe = Opened(recipe, stage);
+        var (recipe, stage) = Opened(reading.OrThrow());
         var kept = Path.Combine(folder, "tokenizer");
         Directory.CreateDirectory(kept);
         using var materials = Materials.Gather(
@@ -105,17 +97,10 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             hub);
         using var model = materials.NewModel(stage);
         foreach (var weight in model.Model.Weights) weight.Trainable = false;
-        IReadOnlyList<Row> rows = [.. materials.Data(stage).Rows(DataSplit.Train), .. materials.Data(stage).Rows(DataSplit.Validation)];
-        if (spec.Shots is { } shots)
-            rows = FewRows.Of(
-                stage.Sources[0],
-                rows,
-                new FewSpec(task.Label, shots),
-                recipe.Seed);
         var asked = new SearchTask(
             stage,
             model,
-            rows,
+            Rows(materials, stage),
             Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength));
         var state = Saved(JsonSerializer.Serialize(spec with { Keep = 0 }) + recipe.Seed);
         var left = parts;
@@ -146,18 +131,35 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         return SearchBoard.Write(folder, [.. state.Found, own], spec.Keep);
     }
 
+    private IReadOnlyList<Row> Rows(Materials materials, StageSpec stage)
+    {
+        var data = materials.Data(stage);
+        IReadOnlyList<Row> rows = [.. data.Rows(DataSplit.Train), .. data.Rows(DataSplit.Validation)];
+        return spec.Shots is { } shots
+            ? FewRows.Of(
+                stage.Sources[0],
+                rows,
+                new FewSpec(((TaskSpec)stage.Objective).Label, shots),
+                materials.Recipe.Seed)
+            : rows;
+    }
+
     private void Tell(string what, int done, int all) => observer.Progress($"Searching {what}", done, all);
 
-    // The model that the stage starts from, of a run of the recipe.
-    private Recipe Opened(Recipe recipe, StageSpec stage)
+    // The stage alone, with the model that it starts from, of a run of the recipe.
+    private (Recipe Recipe, StageSpec Stage) Opened(Recipe recipe)
     {
-        if (spec.From is null) return recipe with { Stages = [stage] };
+        var stage = recipe.Stages.FirstOrDefault(one => one.Name == spec.Stage);
+        if (stage is not { Objective: TaskSpec, Method: PromptMethod method })
+            throw new InputException($"--stage is {spec.Stage}, which is no task stage that asks by a prompt. Name one of "
+                + $"{string.Join(", ", recipe.Stages.Where(one => one.Method is PromptMethod).Select(one => one.Name))}.");
+        if (method.Asks().Count > 1 || method.Asks()[0].Verbalizer?.Answers > 1)
+            throw new InputException($"Stage {spec.Stage} asks by several prompts or for several answers; a search needs one of each.");
         var parent = recipe.ParentOf(recipe.Visits().First(visit => visit.Stage == stage))?.Stage.Name;
-        return recipe with
-        {
-            Stages = [stage], Rounds = null, Abilities = null, Model = new PretrainedSpec(Path.GetFullPath(TextModel.Locate(spec.From, parent))),
-            Tokenizer = null,
-        };
+        var alone = recipe with { Stages = [stage], Rounds = null, Abilities = null };
+        if (spec.From is null) return (alone, stage);
+        var model = new PretrainedSpec(Path.GetFullPath(TextModel.Locate(spec.From, parent)));
+        return (alone with { Model = model, Tokenizer = null }, stage);
     }
 
     private SavedState Saved(string asked)

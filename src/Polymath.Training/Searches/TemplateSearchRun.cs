@@ -31,7 +31,8 @@ internal sealed class TemplateSearchRun(
                 + "with the tokens <extra_id_0> to <extra_id_2>. Name a T5 with --writer.");
         var fields = TemplateFields.OfPrompt(task.Template).Distinct().ToList();
         var end = writer.Tokenizer.Encode("a", addSpecialTokens: true)[^1];
-        int[] Text(Row row) => writer.Tokenizer.EncodePlain(string.Join(' ', fields.Select(field => row.Fields.GetValueOrDefault(field, ""))));
+        int[] Text(Row row) => writer.Tokenizer.EncodePlain(
+            string.Join(' ', fields.Select(field => row.Fields.GetValueOrDefault(field, ""))));
         int[] Word(Row row) => writer.Tokenizer.EncodePlain(task.Words[task.Labels[task.NumberOf(row)]][0].Trim());
         var room = writer.Model.Sizes.ContextLength - 8;
         int[] Source(Row row)
@@ -56,18 +57,19 @@ internal sealed class TemplateSearchRun(
                 stop,
                 [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]));
         var texts = string.Join(' ', fields.Select(field => $"{{{field}}}"));
-        return [.. beams.Select(beam => (Filled(beam, tokens.Sentinels, end, texts, first), beam.Score))
+        string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);
+        return [.. beams.Select(beam => (Template(beam), beam.Score))
             .Where(pair => pair.Item1 is not null).Select(pair => (pair.Item1!, pair.Score)).DistinctBy(pair => pair.Item1)];
     }
 
     // What was written behind the first gap, and behind the second one.
     private string? Filled(
         TemplateBeam beam,
-        IReadOnlyList<int> gaps,
-        int end,
+        (IReadOnlyList<int> Gaps, int End) marks,
         string texts,
         bool first)
     {
+        var (gaps, end) = marks;
         var ids = beam.Ids.ToArray();
         int begin = Array.IndexOf(ids, gaps[0]), middle = Array.IndexOf(ids, gaps[1]);
         if (begin < 0 || middle < begin) return null;

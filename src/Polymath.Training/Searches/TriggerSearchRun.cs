@@ -176,7 +176,8 @@ internal sealed class TriggerSearchRun
         foreach (var pass in SearchTask.Passes([.. places.Select(at => Put(rows[at], tokens))]))
         {
             using var scope = NewDisposeScope();
-            var losses = TriggerSearch.Losses(task.Logits([.. pass.Select(pair => pair.Row)]), Right([.. pass.Select(pair => places[pair.At])]));
+            var logits = task.Logits([.. pass.Select(pair => pair.Row)]);
+            var losses = TriggerSearch.Losses(logits, Right([.. pass.Select(pair => places[pair.At])]));
             sum += losses.sum().item<float>();
         }
         return sum / places.Count;
@@ -184,7 +185,7 @@ internal sealed class TriggerSearchRun
 
     private TokenRow Put(TokenRow row, int[] tokens)
     {
-        var start = task.Model.Model.InlineStart;
+        var start = task.Model.Model.Tokens.InlineStart;
         return row with { Ids = [.. row.Ids.Select(id => id >= start ? tokens[id - start] : id)] };
     }
 

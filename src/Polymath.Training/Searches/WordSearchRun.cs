@@ -36,9 +36,9 @@ internal sealed class WordSearchRun(SearchTask task, int likely, int tried)
             likely,
             allowed.ContainsKey);
         var best = LabelWordSearch.Top(
-            LabelWordSearch.Combinations(scores, labels, [.. found.Select(label => (IReadOnlyList<long>)[.. label.Select(word => word.Token)])])
-                .Where(choice => choice.Words.Distinct().Count() == choice.Words.Length),
+            LabelWordSearch.Combinations(scores, labels, [.. found.Select(TokensOf)]).Where(choice => choice.Words.Distinct().Count() == choice.Words.Length),
             tried);
+        static IReadOnlyList<long> TokensOf(IReadOnlyList<(long Token, double Score)> words) => [.. words.Select(word => word.Token)];
         var done = new List<SearchCandidate>();
         foreach (var choice in best)
         {
@@ -58,7 +58,7 @@ internal sealed class WordSearchRun(SearchTask task, int likely, int tried)
 /// <summary>The tokens that may stand as words in a template or for a label.</summary>
 internal static class SearchWords
 {
-    /// <summary>The tokens that are whole words by themselves, each with its text; written as that text, a word gives the token again.</summary>
+    /// <summary>The tokens that are whole words, each with the text that gives the token again.</summary>
     /// <param name="tokenizer">The tokenizer.</param>
     internal static IReadOnlyDictionary<int, string> Allowed(Tokenizer tokenizer)
     {

@@ -85,7 +85,7 @@ internal static class FieldUse
 
     private static IEnumerable<string> OfTask(StageSpec stage, TaskSpec task) =>
         stage.Method is PromptMethod method
-            ? method.Asks().SelectMany(ask => TemplateFields.OfPrompt(ask.Template))
+            ? method.Asks().SelectMany(ask => TemplateFields.OfPrompt(ask.Template).Concat(ask.Verbalizer!.Fields))
             : Names(task.Reads);
 
     private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch

@@ -1,16 +1,14 @@
 using Polymath.Models;
 using Polymath.Recipes;
-using Polymath.Text;
 using Polymath.Text.Hubs;
 using Polymath.Text.Prompts;
-using Polymath.Tuning.Prompts;
-using Polymath.Tuning.Prompts.Verbalizers;
 
 namespace Polymath.Training.Stages;
 
 /// <summary>A token of a filled prompt, for people.</summary>
-/// <param name="Kind">What it is: <c>opening</c>, <c>written</c> by the template's author, <c>filled</c> from a field, <c>cut</c>, the
-/// <c>answer</c>'s place, a <c>soft</c> token with its number and the token it starts from, or <c>ending</c>.</param>
+/// <param name="Kind">What it is: <c>opening</c>, <c>shown</c> in a demonstration, <c>written</c> by the template's author, <c>filled</c>
+/// from a field, <c>cut</c>, the <c>answer</c>'s place, a <c>soft</c> token with its number and the token it starts from, or
+/// <c>ending</c>.</param>
 /// <param name="Token">The token; <c>{mask}</c> for the place of an answer that has none, since a decoder reads it after the token
 /// before.</param>
 /// <param name="Id">Its id; null where there is none.</param>
@@ -37,14 +35,14 @@ public sealed record PromptPreview(
     /// <summary>Opens a recipe's data and the stage's model, and fills the prompt with one training row.</summary>
     /// <param name="reading">The recipe, read without faults.</param>
     /// <param name="name">The stage.</param>
-    /// <param name="row">The number of the row, from 1.</param>
+    /// <param name="at">The number of the row, and of the prompt where there are several, both from 1.</param>
     /// <param name="observer">Receives the progress.</param>
     /// <param name="hub">Fetches files from hubs.</param>
     /// <exception cref="InputException">The stage asks for no label by a prompt, or there is no such row.</exception>
     public static PromptPreview Of(
         RecipeReading reading,
         string name,
-        int row,
+        (int Row, int Prompt) at,
         RunObserver observer,
         Hub hub)
     {
@@ -68,7 +66,7 @@ public sealed record PromptPreview(
                 observer,
                 hub);
             using var model = materials.NewModel(recipe.Stages.First(stage => stage.Parts().Any(part => part.Name == name)));
-            return Of(materials, asking, model, row);
+            return Of(materials, asking, model, at);
         }
         finally
         {
@@ -76,42 +74,50 @@ public sealed record PromptPreview(
         }
     }
 
-    private static PromptPreview Of(Materials materials, StageSpec stage, TextModel model, int number)
+    private static PromptPreview Of(Materials materials, StageSpec stage, TextModel model, (int Row, int Prompt) at)
     {
         var data = materials.Data(stage.Name);
         var rows = data.Rows(DataSplit.Train);
-        if (number < 1 || number > rows.Count)
-            throw new InputException($"--row is {number}, but stage {stage.Name} has {rows.Count:N0} training rows. Write 1 to "
+        if (at.Row < 1 || at.Row > rows.Count)
+            throw new InputException($"--row is {at.Row}, but stage {stage.Name} has {rows.Count:N0} training rows. Write 1 to "
                 + $"{rows.Count}.");
-        var (row, method, labels) = (rows[number - 1], (PromptMethod)stage.Method!, data.Labels());
+        var asked = materials.Asked.Begin(stage, model);
+        if (at.Prompt < 1 || at.Prompt > asked.Task.Prompts.Count)
+            throw new InputException($"--prompt is {at.Prompt}, but stage {stage.Name} asks {asked.Task.Prompts.Count} prompts. Write 1 to "
+                + $"{asked.Task.Prompts.Count}.");
+        var row = rows[at.Row - 1];
         var most = Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength);
-        var ask = method.Asks()[0];
-        var parts = new PromptReader(model, ask, ask.Verbalizer!.Answers).Parts(row.Name, row.Fields, most);
-        var words = TaskWords.Of(labels, ask.Verbalizer.Given, model.Tokenizer, TaskVerbalizer.Of(ask.Verbalizer).Reading).Words;
-        string Spelled(string word, int[] ids) => $"{word} = {string.Join(' ', ids.Select(model.Tokenizer.TokenOf))}";
+        var parts = asked.Parts(
+            at.Prompt - 1,
+            row.Name,
+            row.Fields,
+            most);
+        string Spelled(string word, IReadOnlyList<int> ids) => $"{word} = {string.Join(' ', ids.Select(model.Tokenizer.TokenOf))}";
         return new PromptPreview(
             row.Name,
-            row.Fields.GetValueOrDefault(((TaskSpec)stage.Objective).Label, ""),
+            row.Fields.GetValueOrDefault(asked.Task.Label, ""),
             most,
-            [.. parts.SelectMany((part, i) => Shown(part, i == 0, model.Tokenizer))],
-            labels.Select((label, i) => (label, Words: words.Words[i].Zip(words.Ids[i], Spelled))).ToDictionary(
-                pair => pair.label, pair => (IReadOnlyList<string>)[.. pair.Words]));
+            [.. parts.SelectMany((part, i) => Shown(part, i, model))],
+            asked.Task.Labels.Zip(asked.WordsOf(at.Prompt - 1)).ToDictionary(
+                pair => pair.First, pair => (IReadOnlyList<string>)[.. pair.Second.Select(word => Spelled(word.Word, word.Ids))]));
     }
 
-    private static IEnumerable<PreviewToken> Shown(PromptPart part, bool first, Tokenizer tokenizer)
+    private static IEnumerable<PreviewToken> Shown(PromptPart part, int at, TextModel model)
     {
+        string Token(int id) => id < model.Model.Tokens.InlineStart ? model.Tokenizer.TokenOf(id) : "{soft}";
         var kind = part.Piece?.Kind switch
         {
-            null => first ? "opening" : "ending",
+            null when at == 1 => "shown",
+            null => at == 0 ? "opening" : "ending",
             PieceKind.Given => "filled",
             PieceKind.Answer => "answer",
             PieceKind.Soft => Soft,
             _ => "written",
         };
         if (part.Piece is { Kind: PieceKind.Soft } soft)
-            return [new PreviewToken(kind, soft.Text.Length > 0 ? $"{{soft {soft.SoftId}: {soft.Text}}}" : $"{{soft {soft.SoftId}}}", null)];
+            return [new PreviewToken(kind, $"{{soft {soft.SoftId}{(soft.Text.Length > 0 ? ": " : "")}{soft.Text}}}", null)];
         return part is { Piece.Kind: PieceKind.Answer, Ids.Length: 0 }
             ? [new PreviewToken(kind, "{mask}", null)]
-            : part.Ids.Select((id, i) => new PreviewToken(part.IsCut(i) ? Cut : kind, tokenizer.TokenOf(id), id));
+            : part.Ids.Select((id, i) => new PreviewToken(part.IsCut(i) ? Cut : kind, Token(id), id));
     }
 }

@@ -173,7 +173,7 @@ public sealed class StageData
     {
         var ask = ((PromptMethod)stage.Method!).Asks()[0];
         var ids = new PromptReader(model, ask, ask.Verbalizer!.Answers).Row(row.Name, row.Fields).Ids;
-        return [.. ids.Where(id => id < model.Model.InlineStart || model.Model.Tokens.Inline is not null)];
+        return [.. ids.Where(id => id < model.Model.Tokens.InlineStart || model.Model.Tokens.Inline is not null)];
     }
 
     // The texts of a filled prompt, without the place of its answer.

@@ -61,7 +61,10 @@ internal sealed class StageTerms : IDisposable
         .Select(part => new WeightGroup(
             part.Name.Length == 0 ? part.Lesson.WeightsName : $"{part.Name}.{part.Lesson.WeightsName}",
             part.Lesson.Weights,
-            part.Lesson.Rate is { } rate ? spec with { Rate = rate } : spec));
+            part.Lesson.Rate is { } rate ? spec with { Rate = rate } : spec)
+        {
+            IsHiddenMatrix = part.Lesson.WeightsAreMaps ? HiddenMatrices.IsMatrix : _ => false,
+        });
 
     /// <summary>Writes what belongs beside the stage's model; of a mix, that of its only task.</summary>
     /// <param name="place">The model's folder.</param>

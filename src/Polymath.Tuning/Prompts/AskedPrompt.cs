@@ -1,6 +1,7 @@
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text.Packing;
+using Polymath.Text.Templates;
 using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 
@@ -10,9 +11,11 @@ namespace Polymath.Tuning.Prompts;
 internal sealed class AskedPrompt : IDisposable
 {
     private readonly TextModel model;
+    private readonly TaskPrompt prompt;
+    private readonly IReadOnlyList<string> labels;
     private readonly IReadOnlyList<TokenRow> bare;
     private readonly LabelReading? reading;
-    private readonly IReadOnlyList<(int Label, string Text)>? texts;
+    private readonly IReadOnlyList<(int Label, Func<IReadOnlyDictionary<string, string>, string> Text)>? texts;
     private readonly TextLabels? written;
 
     /// <summary>A prompt.</summary>
@@ -29,7 +32,7 @@ internal sealed class AskedPrompt : IDisposable
         Func<string, Func<Tensor>, bool, Weight> take,
         (int FirstSoft, ulong Seed) at)
     {
-        this.model = model;
+        (this.model, this.prompt, this.labels) = (model, prompt, labels);
         var verbalizer = prompt.Verbalizer;
         Reader = new PromptReader(
             model,
@@ -52,8 +55,13 @@ internal sealed class AskedPrompt : IDisposable
                 at.Seed);
         reading = readings.Of(Words);
         if (verbalizer.Kind != "texts") return;
-        texts = [.. labels.SelectMany((label, l) => (verbalizer.Words?.GetValueOrDefault(label) ?? [label]).Select(text => (l, text)))];
-        Reader.TakesTexts(texts.Select(text => text.Text));
+        texts =
+        [
+            .. labels.SelectMany((label, l) => verbalizer.Words?.GetValueOrDefault(label) is { } own
+                ? own.Select(text => (l, (Func<IReadOnlyDictionary<string, string>, string>)new FieldText(text).Fill))
+                : [(l, _ => label)]),
+        ];
+        Reader.TakesTexts(labels.SelectMany(label => verbalizer.Words?.GetValueOrDefault(label) ?? [label]));
         written = new TextLabels([.. texts.Select(text => text.Label)], verbalizer.Sum ? TextReading.Sum : TextReading.Mean);
     }
 
@@ -78,10 +86,21 @@ internal sealed class AskedPrompt : IDisposable
 
     /// <summary>How a label is written in a demonstration: a word for each mask, or a text.</summary>
     /// <param name="label">The label's number.</param>
-    internal IReadOnlyList<string> Written(int label)
+    /// <param name="fields">The fields of the demonstration.</param>
+    internal IReadOnlyList<string> Written(int label, IReadOnlyDictionary<string, string> fields)
     {
-        if (texts is not null) return [texts.First(text => text.Label == label).Text];
+        if (texts is not null) return [texts.First(text => text.Label == label).Text(fields)];
         return Reader.Answers == 1 ? [Words!.Words.Words[label][0]] : Words!.Words.Words[label];
+    }
+
+    /// <summary>What stands for a label: words with their tokens, or texts.</summary>
+    /// <param name="label">The label's number.</param>
+    internal IReadOnlyList<(string Word, IReadOnlyList<int> Ids)> Spelled(int label)
+    {
+        if (Words is { Words: var words })
+            return [.. words.Words[label].Zip(words.Ids[label], (word, ids) => (word, (IReadOnlyList<int>)ids))];
+        var given = prompt.Verbalizer.Words?.GetValueOrDefault(labels[label]) ?? [labels[label]];
+        return [.. given.Select(text => (text, (IReadOnlyList<int>)model.Tokenizer.EncodePlain(text)))];
     }
 
     /// <summary>The rows that ask about a text.</summary>
@@ -98,7 +117,7 @@ internal sealed class AskedPrompt : IDisposable
         : texts.Select(text => Reader.Answered(
             name,
             fields,
-            text.Text,
+            text.Text(fields),
             most,
             lead));
 

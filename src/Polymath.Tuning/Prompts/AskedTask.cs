@@ -2,6 +2,7 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Text.Prompts;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
@@ -120,16 +121,56 @@ public sealed class AskedTask : IDisposable
     {
         if (demonstrations is null) return [.. prompts.SelectMany(prompt => prompt.Rows(name, fields, most))];
         var room = Math.Min(most, context);
-        var sets = demonstrations.Of(fields);
-        return [.. prompts.SelectMany(prompt => sets.SelectMany(set => prompt.Rows(
+        return [.. prompts.SelectMany(prompt => Leads(
+            prompt,
+            name,
+            fields,
+            room).SelectMany(lead => prompt.Rows(
             name,
             fields,
             room,
-            demonstrations.Lead(
-                prompt,
-                set,
-                room - prompt.Rows(name, fields, room).Max(row => row.Length)))))];
+            lead)))];
     }
+
+    // The demonstrations of each set, in the room that the question leaves.
+    private IEnumerable<IReadOnlyList<int>> Leads(
+        AskedPrompt prompt,
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int room)
+    {
+        if (demonstrations is null) return [[]];
+        var left = room - prompt.Rows(name, fields, room).Max(row => row.Length);
+        return demonstrations.Of(fields).Select(set => demonstrations.Lead(prompt, set, left));
+    }
+
+    /// <summary>The parts of a text's prompt, with its first set of demonstrations, for people.</summary>
+    /// <param name="prompt">The number of the prompt.</param>
+    /// <param name="name">The text's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="most">The most tokens.</param>
+    public IReadOnlyList<PromptPart> Parts(
+        int prompt,
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int most)
+    {
+        var one = prompts[prompt];
+        return one.Reader.Parts(
+            name,
+            fields,
+            most,
+            Leads(
+                one,
+                name,
+                fields,
+                most).First());
+    }
+
+    /// <summary>What stands for each label in a prompt: words, each with its tokens, or texts.</summary>
+    /// <param name="prompt">The number of the prompt.</param>
+    public IReadOnlyList<IReadOnlyList<(string Word, IReadOnlyList<int> Ids)>> WordsOf(int prompt) =>
+        [.. Task.Labels.Select((_, label) => prompts[prompt].Spelled(label))];
 
     /// <summary>The log-probabilities of the labels [n, C].</summary>
     /// <param name="model">The model, with the soft tokens' vectors.</param>

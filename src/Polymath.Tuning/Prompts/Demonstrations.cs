@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;
 
-/// <summary>Training rows with their answers that stand before a question (Gao et al. 2021): for each label, those like the question.</summary>
+/// <summary>Training rows with their answers that stand before a question (Gao et al. 2021): for each label, those like it.</summary>
 internal sealed class Demonstrations
 {
     private readonly TextModel model;
@@ -71,12 +71,13 @@ internal sealed class Demonstrations
         var each = (room / set.Count) - between.Length;
         return
         [
-            .. set.Select(row => prompt.Reader.Demonstration(row.Fields, prompt.Written(row.Label), each)).OfType<IReadOnlyList<int>>()
-                .SelectMany(ids => ids.Concat(between)),
+            .. set.Select(row => prompt.Reader.Demonstration(row.Fields, prompt.Written(row.Label, row.Fields), each))
+                .OfType<IReadOnlyList<int>>().SelectMany(ids => ids.Concat(between)),
         ];
     }
 
-    private string TextOf(IReadOnlyDictionary<string, string> row) => string.Join(' ', fields.Select(field => row.GetValueOrDefault(field, "")));
+    private string TextOf(IReadOnlyDictionary<string, string> row) =>
+        string.Join(' ', fields.Select(field => row.GetValueOrDefault(field, "")));
 
     private double[] Cosines(string text)
     {

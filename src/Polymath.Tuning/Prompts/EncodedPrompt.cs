@@ -5,8 +5,8 @@ namespace Polymath.Tuning.Prompts;
 
 /// <summary>
 /// P-tuning within a template, as OpenPrompt and PTR have it (Liu et al. 2021; Han et al. 2021): the vectors of the soft places go, in
-/// their order, through two bidirectional LSTM layers if wanted, and through Linear, ReLU, Linear. In those, each place starts from a vector
-/// of its own; in recipes, places with one number start from one vector.
+/// their order, through two bidirectional LSTM layers if wanted, and through Linear, ReLU, Linear. In those, each place starts from a
+/// vector of its own; in recipes, places with one number start from one vector.
 /// </summary>
 public sealed class EncodedPrompt : InlinePrompt
 {

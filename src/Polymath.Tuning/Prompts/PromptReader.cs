@@ -108,7 +108,7 @@ public sealed class PromptReader
             throw new InputException($"The text '{text}' of a label has no token. Give another text.");
     }
 
-    /// <summary>A row that a text has answered; at each of its <see cref="TokenRow.Answers"/> the next token is one of the text's.</summary>
+    /// <summary>A row that a text has answered; behind each of its <see cref="TokenRow.Answers"/> stands a token of the text.</summary>
     /// <param name="name">The row's name in messages.</param>
     /// <param name="fields">Its fields.</param>
     /// <param name="text">The answer.</param>
@@ -162,7 +162,7 @@ public sealed class PromptReader
         for (var i = 0; i < ids.Length; i++)
         {
             if (filled.SoftIds[i] == 0) continue;
-            ids[i] = model.Model.InlineStart + firstSoft + (encoder is null ? filled.SoftIds[i] - 1 : seen++);
+            ids[i] = model.Model.Tokens.InlineStart + firstSoft + (encoder is null ? filled.SoftIds[i] - 1 : seen++);
         }
         return ids;
     }
@@ -171,8 +171,12 @@ public sealed class PromptReader
     /// <param name="name">The row's name in messages.</param>
     /// <param name="fields">Its fields.</param>
     /// <param name="most">The most tokens.</param>
-    public IReadOnlyList<PromptPart> Parts(string name, IReadOnlyDictionary<string, string> fields, int most = int.MaxValue) =>
-        Tokenizer(most).Show(Template, Example(name, fields));
+    /// <param name="lead">Tokens before the prompt.</param>
+    public IReadOnlyList<PromptPart> Parts(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int most = int.MaxValue,
+        IReadOnlyList<int>? lead = null) => Tokenizer(most).Show(Template, Example(name, fields, lead));
 
     /// <summary>Rows that say nothing: each text in the place of every field.</summary>
     /// <param name="texts">The texts; null for no rows.</param>

@@ -81,7 +81,7 @@ public sealed class PromptRows : IDisposable
             if (row.SoftIds[i] == 0) continue;
             if (model.Tokens.Inline is not { } prompt)
                 throw new InvalidOperationException("The rows have soft tokens, but the model has no vectors for them.");
-            ids[i] = model.InlineStart + (prompt.CountsPlaces ? seen++ : row.SoftIds[i] - 1);
+            ids[i] = model.Tokens.InlineStart + (prompt.CountsPlaces ? seen++ : row.SoftIds[i] - 1);
         }
         return ids;
     }

@@ -27,7 +27,9 @@ public sealed record PromptTask(
     /// <summary>The fields that the templates ask for.</summary>
     public IReadOnlyList<string> Fields() =>
     [
-        .. Prompts.SelectMany(prompt => TemplateFields.OfPrompt(prompt.Template)).Where(field => field != TemplateFields.Mask).Distinct(),
+        .. Prompts.SelectMany(prompt => TemplateFields.OfPrompt(prompt.Template)).Where(field => field != TemplateFields.Mask)
+            .Concat(Prompts.Where(prompt => prompt.Verbalizer.Kind == "texts").SelectMany(prompt => prompt.Verbalizer.Words?.Values ?? [])
+                .SelectMany(texts => texts).SelectMany(TemplateFields.In)).Distinct(),
     ];
 
     /// <summary>The task of a stage, before anything is learned.</summary>

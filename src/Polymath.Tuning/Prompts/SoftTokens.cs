@@ -14,7 +14,12 @@ internal sealed class SoftTokens : InlinePrompt
     private SoftTokens(IReadOnlyList<InlinePrompt> parts) => this.parts = parts;
 
     /// <summary>The soft tokens of several prompts; null where none has any.</summary>
-    internal static InlinePrompt? Of(IReadOnlyList<InlinePrompt> parts) => parts.Count < 2 ? parts.FirstOrDefault() : new SoftTokens(parts);
+    internal static InlinePrompt? Of(IReadOnlyList<InlinePrompt> parts) => parts switch
+    {
+        [] => null,
+        [var one] => one,
+        _ => new SoftTokens(parts),
+    };
 
     /// <inheritdoc/>
     public override IReadOnlyList<Weight> Weights => [.. parts.SelectMany(part => part.Weights)];

@@ -2,7 +2,6 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
-using Polymath.Text.Prompts;
 using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 

@@ -10,10 +10,12 @@ public sealed class ChoiceTests
 
     private static TinyRecipe Recipe(string abilities)
     {
-        var recipe = new TinyRecipe(tiny => tiny.With("abilities", abilities).With("data.asked", Data).Without("stages.please", "stages.tell")
+        var recipe = new TinyRecipe(tiny => tiny.With("abilities", abilities).With("data.asked", Data)
+            .Without("stages.please", "stages.tell")
             .With("stages.read.evaluate", "{every: 4, samples: 0}").With("stages.write.evaluate", "{samples: 0}"));
         recipe.Write("asked.jsonl", string.Concat(Enumerable.Range(0, 24).Select(i =>
-            $"{{\"question\": \"say {i}\", \"choices\": [\"ama\", \"bat dok\", \"ela {i}\"], \"answer\": {i % 3}, \"of\": \"{i % 2}\"}}\n")));
+            $"{{\"question\": \"say {i}\", \"choices\": [\"ama\", \"bat dok\", \"ela {i}\"], "
+                + $"\"answer\": {i % 3}, \"of\": \"{i % 2}\"}}\n")));
         return recipe;
     }
 

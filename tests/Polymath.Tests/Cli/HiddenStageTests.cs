@@ -5,7 +5,7 @@ using Polymath.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Fresh models that read in both directions: pretraining on hidden words, exact resuming, and a prompt that reads from it.</summary>
+/// <summary>Fresh models that read in both directions: hidden words, exact resuming, and a prompt that reads from it.</summary>
 [Trait("kind", "invariant")]
 public sealed class HiddenStageTests : IDisposable
 {
@@ -25,7 +25,12 @@ public sealed class HiddenStageTests : IDisposable
     private CliResult Run(string run, params string[] more) =>
         CliProgram.Run(folder.Path, ["run", "one.yaml", "--run-dir", run, .. more]);
 
-    private void Write(string model, string tokenizer, int steps, string read = "mask: {share: 0.2}", string batch = "fill: false") =>
+    private void Write(
+        string model,
+        string tokenizer,
+        int steps,
+        string read = "mask: {share: 0.2}",
+        string batch = "fill: false") =>
         folder.Write("one.yaml", RecipeBuilder.Named("one").Model(model).Tokenizer(tokenizer)
             .Data("rows", "files: rows.jsonl", "split: {validation: 0.2}")
             .With("abilities", "{reading: {kind: perplexity, stage: read, rows: 20}, colours: {kind: accuracy, stage: ask, rows: 20}}")
@@ -80,7 +85,12 @@ public sealed class HiddenStageTests : IDisposable
     [InlineData("t5", "kind: wordPiece, vocabularySize: 200", 6)]
     public void A_stopped_run_hides_the_same_words(string family, string tokenizer, int step)
     {
-        Write($"family: {family}, {Sizes}", tokenizer, 8, "text: '{text}'", "fill: true");
+        Write(
+            $"family: {family}, {Sizes}",
+            tokenizer,
+            8,
+            "text: '{text}'",
+            "fill: true");
         Assert.True(Run("whole") is { Code: 0 } whole, "the whole run");
         Assert.Equal(0, Run("parts", "--stop-after-step", $"{step}").Code);
         Assert.Equal(0, Run("parts").Code);

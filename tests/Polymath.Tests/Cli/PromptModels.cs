@@ -1,5 +1,4 @@
 using Polymath.Models;
-using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 using Polymath.Text;
 using Polymath.Text.Templates;
@@ -10,7 +9,16 @@ namespace Polymath.Tests.Cli;
 internal static class PromptModels
 {
     private static Tokenizer Words() => WordPieceTrainer.Train(
-        ["a b it was soft hard mild today . 0 1 2 3 4"], 90, 0, ["[UNK]", "[MASK]", "<extra_id_0>", "<extra_id_1>", .. ChatTemplate.Specials]);
+        ["a b it was soft hard mild today . 0 1 2 3 4"],
+        90,
+        0,
+        [
+            "[UNK]",
+            "[MASK]",
+            "<extra_id_0>",
+            "<extra_id_1>",
+            .. ChatTemplate.Specials,
+        ]);
 
     /// <summary>A model's folder.</summary>
     public static string Save(ScratchFolder folder, string family)

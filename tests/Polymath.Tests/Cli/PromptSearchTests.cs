@@ -4,7 +4,7 @@ using Polymath.Tests.Text;
 
 namespace Polymath.Tests.Cli;
 
-/// <summary>Searches for prompts from the command line: leaderboards, exact resuming, files that a recipe names; and what is refused.</summary>
+/// <summary>Searches for prompts from the command line: leaderboards, exact resuming, files; and what is refused.</summary>
 [Trait("kind", "invariant")]
 public sealed class PromptSearchTests : IDisposable
 {

@@ -40,7 +40,7 @@ public sealed class PromptStageTests : IDisposable
     [InlineData("bert-mlm", "{text} it was {mask}.", "words: {soft: [soft, a], hard: [hard, b]}, read: mean, contentFree: [it, was]")]
     [InlineData("t5", "it was {mask} today. {text}", "words: {soft: soft, hard: hard}, contentFree: it")]
     [InlineData("gpt2", "{text} it was {mask}", "words: {soft: soft, hard: hard}, read: max, contentFree: it")]
-    [InlineData("bert-mlm", "{text} it was {mask}.", "kind: oneToOne, words: {soft: mild}, calibrate: {kind: domain, text: 'it was {mask}'}")]
+    [InlineData("bert-mlm", "{text} it was {mask}.", "kind: oneToOne, words: {soft: mild}, calibrate: {kind: domain, text: 'it {mask}'}")]
     [InlineData("t5", "{text} it was {mask}.", "words: {soft: [mild, soft]}, calibrate: {kind: pmi}")]
     [InlineData("gpt2", "{text} it was {mask}", "kind: texts, texts: {soft: [it was soft, mild]}")]
     public void Each_way_of_reading_is_asked_trained_measured_and_classifies(string family, string template, string verbalizer)
@@ -75,6 +75,22 @@ public sealed class PromptStageTests : IDisposable
         Assert.Contains("\nanswer   [MASK]\n", plain.Out, StringComparison.Ordinal);
         Assert.Contains("label 'soft': soft = ", plain.Out, StringComparison.Ordinal);
         Assert.Contains("training rows. Write 1 to", Run("prompt", "preview", "one.yaml", "--stage", "one", "--row", "99").Error);
+        folder.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 8).Select(i =>
+            $"{{\"text\": \"a {i % 5}\", \"kind\": \"{(i % 2 == 0 ? "soft" : "hard")}\"}}\n")));
+        var several = Recipe(
+            "bert-mlm",
+            ", demonstrations: {like: bm25}",
+            "{soft:'it'} {text} was {mask}",
+            "kind: knowledge, words: {soft: [soft, mild], hard: hard}, relevance: false, leastShare: 0");
+        var learned = Run("prompt", "preview", several, "--stage", "one");
+        Assert.True(learned.Code == 0, learned.All);
+        Assert.Contains("\nsoft     {soft 1: it}\n", learned.Out, StringComparison.Ordinal);
+        Assert.Contains("\nshown    {soft} a", learned.Out, StringComparison.Ordinal);
+        Assert.Contains("label 'soft': soft = soft, mild = mild", learned.Out, StringComparison.Ordinal);
+        Assert.Contains(
+            "--prompt is 2, but stage one asks 1 prompts",
+            Run("prompt", "preview", several, "--stage", "one", "--prompt", "2").Error,
+            StringComparison.Ordinal);
         Assert.Contains("no such stage", Run("prompt", "preview", "one.yaml", "--stage", "two").Error);
     }
 
@@ -125,13 +141,13 @@ public sealed class PromptStageTests : IDisposable
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}", "begin with the same token")]
     [InlineData("bert-mlm", "{text} {mask}", "words: {soft: hard, hard: hard}, read: mean", "have the same word, 'hard'")]
     [InlineData("bert-mlm", "{text} {mask}", "kind: texts", "a bert reads one token at a mask and writes no texts")]
-    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, a]}", "'soft' and 'hard' have the same")]
+    [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, a]}", "'soft' have the same words")]
     [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [was]}", "the label 'hard' has 1 words")]
     [InlineData("bert-mlm", "{text} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, b]}", "has 1 {mask}, and each label has 2")]
     [InlineData("bert-mlm", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a]}", "has no words for the label 'hard'")]
     [InlineData("gpt2", "{text} {mask} {mask}", "kind: rules, words: {soft: [it, a], hard: [it, b]}", "text follows {mask}")]
     [InlineData("bert-mlm", "{text} {mask}", "kind: knowledge", "there is no knowledge")]
-    [InlineData("bert-mlm", "{text} {mask}", "kind: knowledge, words: {soft: Ω}", "has no word of at most 1 tokens that is in the vocabulary")]
+    [InlineData("bert-mlm", "{text} {mask}", "kind: knowledge, words: {soft: Ω}", "has no word of at most 1 tokens that is in")]
     [InlineData("bert-mlm", "{text} {mask}", "calibrate: {kind: domain, text: '{text} {mask}'}", "asks for the field 'text'")]
     [InlineData("bert-mlm", "{text} {mask}", "contentFree: it, calibrate: {kind: pmi}", "are both given")]
     [InlineData(

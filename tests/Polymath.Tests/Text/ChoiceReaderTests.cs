@@ -35,7 +35,13 @@ public sealed class ChoiceReaderTests
     [InlineData(ChoiceFormat.Cmmlu, "Question", "Answer")]
     public void Chinese_tests_have_columns_for_their_candidates(ChoiceFormat format, string question, string answer)
     {
-        var read = Read(format, Row((question, "一加一等于几？"), ("A", "零"), ("B", "一"), ("C", "二"), ("D", "三"), (answer, "C")));
+        var read = Read(format, Row(
+            (question, "一加一等于几？"),
+            ("A", "零"),
+            ("B", "一"),
+            ("C", "二"),
+            ("D", "三"),
+            (answer, "C")));
         Assert.Equal("一加一等于几？\nA. 零\nB. 一\nC. 二\nD. 三\n答案：", read.Question);
         Assert.Equal(2, read.Answer);
     }
@@ -44,7 +50,10 @@ public sealed class ChoiceReaderTests
     public void Hellaswag_s_marks_are_taken_out()
     {
         var read = Read(ChoiceFormat.Hellaswag, Row(
-            ("activity_label", "Removing ice"), ("ctx_a", "A man [header] sits."), ("ctx_b", "he Then"), ("label", "1"),
+            ("activity_label", "Removing ice"),
+            ("ctx_a", "A man [header] sits."),
+            ("ctx_b", "he Then"),
+            ("label", "1"),
             ("endings", "walks  off.\n[step] stays [title] Here.\nsleeps.\neats.")));
         Assert.Equal("Removing ice: A man sits. He then", read.Question);
         Assert.Equal(["walks off.", " stays. Here.", "sleeps.", "eats."], read.Choices);

@@ -16,6 +16,8 @@ public sealed class ChoiceMeterTests : IDisposable
 
     private readonly TextModel model;
 
+    private static CancellationToken Stop => TestContext.Current.CancellationToken;
+
     public ChoiceMeterTests()
     {
         var tokenizer = ByteLevelBpeTrainer.Train(["the red ball is green or a blue sky"], 275, 0, [.. ChatTemplate.Specials]);
@@ -45,7 +47,9 @@ public sealed class ChoiceMeterTests : IDisposable
     {
         string[] questions = ["which is it?", "the ball is", "sky:"];
         var found = new ChoiceMeter(model).Likelihoods(
-            [.. questions.Select(question => (question, (IReadOnlyList<string>)choices))], alone: true);
+            [.. questions.Select(question => (question, (IReadOnlyList<string>)choices))],
+            alone: true,
+            TestContext.Current.CancellationToken);
         for (var q = 0; q < questions.Length; q++)
         {
             double[] given = [.. choices.Select(choice => Plain(questions[q], choice))],
@@ -86,9 +90,9 @@ public sealed class ChoiceMeterTests : IDisposable
     public void A_question_that_is_too_long_loses_its_beginning()
     {
         var long_ = string.Concat(Enumerable.Repeat("the red ball is ", 30));
-        var found = new ChoiceMeter(model).Likelihoods([(long_, choices)], alone: false)[0];
+        var found = new ChoiceMeter(model).Likelihoods([(long_, choices)], alone: false, Stop)[0];
         Assert.All(found, one => Assert.True(double.IsFinite(one.LogLikelihood) && double.IsNaN(one.Alone)));
-        var other = new ChoiceMeter(model).Likelihoods([("green " + long_, choices)], alone: false)[0];
+        var other = new ChoiceMeter(model).Likelihoods([("green " + long_, choices)], alone: false, Stop)[0];
         Assert.Equal(found[0].LogLikelihood, other[0].LogLikelihood, 1e-5);
     }
 

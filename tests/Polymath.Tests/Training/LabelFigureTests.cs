@@ -3,7 +3,7 @@ using Polymath.Training.Evaluation;
 
 namespace Polymath.Tests.Training;
 
-/// <summary>Figures of guessed labels, against numbers made by hand (scikit-learn's <c>f1_score(average="macro")</c> counts alike).</summary>
+/// <summary>Figures of guessed labels against numbers made by hand, as scikit-learn's <c>f1_score</c> counts.</summary>
 [Trait("kind", "unit")]
 public sealed class LabelFigureTests
 {

@@ -7,7 +7,6 @@ using Polymath.Tests.Text;
 using Polymath.Text;
 using Polymath.Text.Templates;
 using Polymath.Tuning;
-using Polymath.Tuning.Prompts;
 using Polymath.Tuning.Prompts.Verbalizers;
 using static TorchSharp.torch;
 

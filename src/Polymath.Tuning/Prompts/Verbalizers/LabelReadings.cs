@@ -1,6 +1,5 @@
 using Polymath.Models;
 using Polymath.Recipes;
-using Polymath.Text;
 using Polymath.Text.Prompts;
 using static TorchSharp.torch;
 

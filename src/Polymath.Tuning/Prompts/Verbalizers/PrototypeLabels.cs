@@ -33,5 +33,9 @@ public sealed class PrototypeLabels(
     public override Tensor? WordShares(AskedStates asked) => beside == 0 ? null : words.WordShares(asked);
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => words.Dispose();
+    protected override void Dispose(bool disposing)
+    {
+        words.Dispose();
+        base.Dispose(disposing);
+    }
 }

@@ -18,5 +18,9 @@ public sealed class RuleLabels(RuleVerbalizer rules) : LabelReading
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => rules.Dispose();
+    protected override void Dispose(bool disposing)
+    {
+        rules.Dispose();
+        base.Dispose(disposing);
+    }
 }

@@ -33,7 +33,8 @@ public sealed class RuleVerbalizer : IDisposable
         for (var mask = 0; mask < count; mask++)
         {
             string[] own = [.. words.Select(label => label[mask]).Distinct(StringComparer.Ordinal)];
-            masks[mask] = new(LabelWords.Of([.. own.Select(word => (IReadOnlyList<string>)[word])], tokenizer, prefix)) { Normalizes = false };
+            var read = LabelWords.Of([.. own.Select(word => (IReadOnlyList<string>)[word])], tokenizer, prefix);
+            masks[mask] = new(read) { Normalizes = false };
             places[mask] = [.. words.Select(label => (long)Array.IndexOf(own, label[mask]))];
         }
     }

@@ -36,5 +36,9 @@ public sealed class WordLabels(WordVerbalizer verbalizer, Weight? prior = null) 
     }
 
     /// <inheritdoc/>
-    protected override void Dispose(bool disposing) => verbalizer.Dispose();
+    protected override void Dispose(bool disposing)
+    {
+        verbalizer.Dispose();
+        base.Dispose(disposing);
+    }
 }

@@ -9,10 +9,11 @@ public sealed class FewRowsTests
 {
     private static List<Row> All(int count) => [.. Enumerable.Range(0, count).Select(i => new Row(
         $"key {i:D4}",
-        i % 10 == 0 ? DataSplit.Test : i % 10 == 1 ? DataSplit.Validation : DataSplit.Train,
+        (i % 10) switch { 0 => DataSplit.Test, 1 => DataSplit.Validation, _ => DataSplit.Train },
         new Dictionary<string, string> { ["kind"] = i % 3 == 0 ? "rare" : "usual", ["text"] = $"{i}" }))];
 
-    private static IReadOnlyList<Row> Few(IReadOnlyList<Row> rows, int count, int seed) => FewRows.Of("few", rows, new FewSpec("kind", count), seed);
+    private static IReadOnlyList<Row> Few(IReadOnlyList<Row> rows, int count, int seed) =>
+        FewRows.Of("few", rows, new FewSpec("kind", count), seed);
 
     private static HashSet<string> Keys(IEnumerable<Row> rows, DataSplit split) =>
         [.. rows.Where(row => row.Split == split).Select(row => row.Key)];
@@ -25,7 +26,8 @@ public sealed class FewRowsTests
         foreach (var split in new[] { DataSplit.Train, DataSplit.Validation })
             Assert.Equal(
                 [("rare", 16), ("usual", 16)],
-                few.Where(row => row.Split == split).GroupBy(row => row.Fields["kind"]).Select(group => (group.Key, group.Count())).Order());
+                few.Where(row => row.Split == split).GroupBy(row => row.Fields["kind"]).Select(group => (group.Key, group.Count()))
+                    .Order());
         Assert.Equal(Keys(rows, DataSplit.Test), Keys(few, DataSplit.Test));
         Assert.Subset(Keys(rows, DataSplit.Train), Keys(few, DataSplit.Train));
         Assert.Subset(Keys(rows, DataSplit.Train), Keys(few, DataSplit.Validation));

@@ -1,5 +1,4 @@
 using Polymath.Recipes;
-using Polymath.Tests.Recipes;
 using Polymath.Text.Prompts;
 
 namespace Polymath.Tests.Text.Prompts;
@@ -20,12 +19,14 @@ public sealed class WordNetTests : IDisposable
         var at = new int[4];
         string[] lines =
         [
-            "{0:D8} 13 n 03 dish 0 plate 0 big_dish 0 002 ~ {1:D8} n 0000 + {2:D8} v 0101 | a dish\n",
-            "{1:D8} 13 n 02 bowl 0 Dish 1 001 @ {0:D8} n 0000 | a round one\n",
+            "A 13 n 03 dish 0 plate 0 big_dish 0 002 ~ B n 0000 + C v 0101 | a plate of it\n",
+            "B 13 n 02 bowl 0 Dish 1 001 @ A n 0000 | a round one\n",
         ];
-        (at[0], at[1]) = (License.Length, License.Length + string.Format(null, lines[0], 0, 0, 0).Length);
+        string Line(string line) => line.Replace("A", $"{at[0]:D8}", StringComparison.Ordinal)
+            .Replace("B", $"{at[1]:D8}", StringComparison.Ordinal).Replace("C", $"{at[2]:D8}", StringComparison.Ordinal);
+        (at[0], at[1]) = (License.Length, License.Length + Line(lines[0]).Length);
         at[2] = License.Length;
-        folder.Write("data.noun", License + string.Concat(lines.Select(line => string.Format(null, line, at[0], at[1], at[2]))));
+        folder.Write("data.noun", License + string.Concat(lines.Select(Line)));
         folder.Write("index.noun", License + $"dish n 1 2 ~ + 1 1 {at[0]:D8}  \nbowl n 1 1 @ 1 0 {at[1]:D8}  \n");
         folder.Write("data.verb", License + $"{at[2]:D8} 34 v 02 serve 0 help(p) 0 000 01 + 08 00 | to give\n");
         folder.Write("index.verb", License + $"serve v 1 0 1 1 {at[2]:D8}  \n");

@@ -99,7 +99,10 @@ public sealed class AskedTaskTests
             written = Fresh(model, new PromptMethod(template, new WordsSpec(words, WordReading.Mean))),
             knowledge = Fresh(
                 model,
-                new PromptMethod(template, new KnowledgeSpec(words, Relevance: false, LeastShare: 0, Calibrate: new PmiSpec(), MostTokens: 9)),
+                new PromptMethod(template, new KnowledgeSpec(words, MostTokens: 9)
+                {
+                    Relevance = false, LeastShare = 0, Calibrate = new PmiSpec(),
+                }),
                 [new TaskRow("r", Text("a"), 0)]),
             pmi = Fresh(model, new PromptMethod(template, new WordsSpec(words, WordReading.Mean, Calibrate: new DomainSpec("{mask}"))));
         Samples.Near(Scores(model, written, asks), Scores(model, soft, asks), 1e-5, family);
