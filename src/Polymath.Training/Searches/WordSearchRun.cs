@@ -36,7 +36,8 @@ internal sealed class WordSearchRun(SearchTask task, int likely, int tried)
             likely,
             allowed.ContainsKey);
         var best = LabelWordSearch.Top(
-            LabelWordSearch.Combinations(scores, labels, [.. found.Select(TokensOf)]).Where(choice => choice.Words.Distinct().Count() == choice.Words.Length),
+            LabelWordSearch.Combinations(scores, labels, [.. found.Select(TokensOf)])
+                .Where(choice => choice.Words.Distinct().Count() == choice.Words.Length),
             tried);
         static IReadOnlyList<long> TokensOf(IReadOnlyList<(long Token, double Score)> words) => [.. words.Select(word => word.Token)];
         var done = new List<SearchCandidate>();
