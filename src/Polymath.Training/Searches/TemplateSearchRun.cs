@@ -29,7 +29,8 @@ internal sealed class TemplateSearchRun(
         if (writer.Model.Reading != Reading.EncoderDecoder || tokens.Sentinels.Count < 3)
             throw new InputException($"A {writer.Model.Configuration["model_type"]} cannot write templates: that needs an encoder-decoder "
                 + "with the tokens <extra_id_0> to <extra_id_2>. Name a T5 with --writer.");
-        var fields = TemplateFields.OfPrompt(task.Template).Distinct().Where(field => field != TemplateFields.Mask).ToList();
+        List<string> fields =
+            [.. TemplateFields.OfPrompt(task.Template).Distinct().Where(field => field != TemplateFields.Mask)];
         var end = writer.Tokenizer.Encode("a", addSpecialTokens: true)[^1];
         int[] Text(Row row) => writer.Tokenizer.EncodePlain(
             string.Join(' ', fields.Select(field => row.Fields.GetValueOrDefault(field, ""))));
