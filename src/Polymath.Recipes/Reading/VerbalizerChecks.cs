@@ -16,6 +16,8 @@ internal sealed class VerbalizerChecks(Checks checks, VerbalizerSpec verbalizer,
                 path,
                 "there is no knowledge: neither a table, nor a file, nor words",
                 "add table: NAME of a table of the kind wordnet, file: FILE, or words: {LABEL: [WORD, WORD]}");
+        if (verbalizer is KnowledgeSpec { File: { } file } && (HubAddress.IsAddress(file) || PackageAddress.TryParse(file, out _, out _)))
+            checks.Fault($"{path}.file", "the file with words is not on this machine", "name a local file: .txt, .csv, .json or .jsonl");
         if (verbalizer is KnowledgeSpec { Table: { } table } && checks.Recipe.Tables?.GetValueOrDefault(table) is { } other
             && other is not WordNetTableSpec)
             checks.Fault($"{path}.table", $"the table '{table}' knows no related words", "name one of the kind wordnet");

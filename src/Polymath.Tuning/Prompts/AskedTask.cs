@@ -29,18 +29,7 @@ public sealed class AskedTask : IDisposable
         (Task, this.weights, context) = (task, weights, model.Model.Sizes.ContextLength - model.Model.VirtualTokens);
         try
         {
-            var first = 0;
-            for (var i = 0; i < task.Prompts.Count; i++)
-            {
-                var before = Before(task, i);
-                prompts.Add(new AskedPrompt(
-                    model,
-                    task.Prompts[i],
-                    task.Labels,
-                    (name, fresh, trains) => weights.Take(before + name, fresh, trains),
-                    (first, RandomStream.Mix(seed + (ulong)i))));
-                first += prompts[i].Reader.SoftCount;
-            }
+            for (var i = 0; i < task.Prompts.Count; i++) prompts.Add(Prompt(model, i, seed));
             soft = SoftTokens.Of([.. prompts.Select(prompt => prompt.Soft).OfType<InlinePrompt>()]);
             if (prompts.Count > 1 && task.Together is PromptsTogether.Learned or PromptsTogether.Accuracy)
                 shares = weights.Take(Shares, () => zeros(prompts.Count, device: model.Model.Device), task.Together
@@ -51,6 +40,24 @@ public sealed class AskedTask : IDisposable
         {
             Dispose();
             throw;
+        }
+    }
+
+    private AskedPrompt Prompt(TextModel model, int number, ulong seed)
+    {
+        var before = Before(Task, number);
+        try
+        {
+            return new AskedPrompt(
+                model,
+                Task.Prompts[number],
+                Task.Labels,
+                (name, fresh, trains) => weights.Take(before + name, fresh, trains),
+                (prompts.Sum(prompt => prompt.Reader.SoftCount), RandomStream.Mix(seed + (ulong)number)));
+        }
+        catch (InputException e) when (Task.Prompts.Count > 1)
+        {
+            throw new InputException($"Prompt {number + 1} of {Task.Prompts.Count}: {e.Message}", e);
         }
     }
 
@@ -94,8 +101,14 @@ public sealed class AskedTask : IDisposable
     public IReadOnlyList<Weight> Weights => [.. weights.All.Where(weight => weight.Trainable)];
 
     /// <summary>What is worth knowing before the first step, as sentences.</summary>
-    public IEnumerable<string> Notes => prompts.SelectMany(prompt =>
-        (prompt.Words?.Shortened ?? []).Concat(prompt.Reader.Template.Remarks)).Distinct();
+    public IEnumerable<string> Notes => prompts.SelectMany((prompt, p) => (prompt.Words?.Shortened ?? [])
+        .Concat(prompt.Reader.Template.Remarks).Concat(Found(p))).Distinct();
+
+    // The words that were found before the first step.
+    private IEnumerable<string> Found(int prompt) => Task.Prompts[prompt].Verbalizer.Kind is "knowledge" or "search"
+        ? Task.Labels.Zip(prompts[prompt].Words!.Words.Words, (label, words) =>
+            $"'{label}' is read by {words.Count:N0} words, such as {string.Join(", ", words.Take(5).Select(word => $"'{word}'"))}")
+        : [];
 
     /// <summary>Its prompts.</summary>
     internal IReadOnlyList<AskedPrompt> Prompts => prompts;

@@ -257,6 +257,32 @@ public sealed class AskedTaskTests
     }
 
     [Fact]
+    public void Prototypes_start_from_rows_of_each_label_and_words_stand_beside_them()
+    {
+        using var frozen = no_grad();
+        using var scope = NewDisposeScope();
+        using var model = PromptModels.Open("bert-mlm");
+        var rows = Enumerable.Range(0, 8).Select(i => new TaskRow($"{i}", Text(i % 2 == 0 ? $"a b {i % 5}" : $"it was {i % 5}"), i % 2))
+            .ToList();
+        string[] texts = [.. rows.Select(row => row.Fields["text"])];
+        const string Template = "{text} it {mask}";
+        using AskedTask proto = Fresh(model, new PromptMethod(Template, new PrototypesSpec(Width: 6, Each: 3, Beside: 0.25)), rows),
+            alone = Fresh(model, new PromptMethod(Template, new PrototypesSpec(Width: 6, Epochs: 50, Sharpness: 20, Beside: 0)), rows),
+            words = Fresh(model, new PromptMethod(Template));
+        var laid = texts.Select(text => words.Rows(text, Text(text)).Single()).ToList();
+        using var batch = model.Model.Lay(laid);
+        var states = AskedStates.At(model.Model, batch, laid).States.select(1, 0);
+        Tensor Weight(string end) => proto.Weights.Single(weight => weight.Name.EndsWith(end, StringComparison.Ordinal)).Value;
+        var mapped = nn.functional.linear(states, Weight("map"));
+        var cosines = nn.functional.cosine_similarity(mapped.unsqueeze(1), Weight("prototypes").unsqueeze(0), 2);
+        var near = (cosines * 5).log_softmax(-1) * 0.75;
+        Samples.Near(
+            (near + (Scores(model, words, texts) * 0.25)).log_softmax(-1), Scores(model, proto, texts), 1e-5, "beside words");
+        // The contrastive losses tell the rows of two labels apart that the model itself does not.
+        Assert.Equal(rows.Select(row => (long)row.Label), Scores(model, alone, texts).argmax(-1).data<long>().ToArray());
+    }
+
+    [Fact]
     public void A_search_s_words_are_letters_and_those_of_one_token()
     {
         using var model = PromptModels.Open("bert-mlm");
