@@ -29,7 +29,8 @@ internal sealed class TemplateSearchRun(
         if (writer.Model.Reading != Reading.EncoderDecoder || tokens.Sentinels.Count < 3)
             throw new InputException($"A {writer.Model.Configuration["model_type"]} cannot write templates: that needs an encoder-decoder "
                 + "with the tokens <extra_id_0> to <extra_id_2>. Name a T5 with --writer.");
-        var fields = TemplateFields.OfPrompt(task.Template).Distinct().ToList();
+        List<string> fields =
+            [.. TemplateFields.OfPrompt(task.Template).Distinct().Where(field => field != TemplateFields.Mask)];
         var end = writer.Tokenizer.Encode("a", addSpecialTokens: true)[^1];
         int[] Text(Row row) => writer.Tokenizer.EncodePlain(
             string.Join(' ', fields.Select(field => row.Fields.GetValueOrDefault(field, ""))));
@@ -59,7 +60,20 @@ internal sealed class TemplateSearchRun(
         var texts = string.Join(' ', fields.Select(field => $"{{{field}}}"));
         string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);
         return [.. beams.Select(beam => (Template(beam), beam.Score))
-            .Where(pair => pair.Item1 is not null).Select(pair => (pair.Item1!, pair.Score)).DistinctBy(pair => pair.Item1)];
+            .Where(pair => pair.Item1 is { } template && IsRead(template)).Select(pair => (pair.Item1!, pair.Score)).DistinctBy(pair => pair.Item1)];
+    }
+
+    // The model writes anything, marks of templates too; what cannot be read as one template is no candidate.
+    private bool IsRead(string template)
+    {
+        try
+        {
+            return task.Asked(template, task.Train.Take(1)).Count == 1;
+        }
+        catch (InputException)
+        {
+            return false;
+        }
     }
 
     // What was written behind the first gap, and behind the second one.

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
+using Polymath.Tests.Text.Prompts;
 
 namespace Polymath.Tests.Cli;
 
@@ -87,19 +88,13 @@ public sealed class PromptSearchTests : IDisposable
     [Fact]
     public void A_t5_writes_templates_that_are_scored()
     {
-        Recipe("t5");
-        Trained("writer");
         Recipe();
         Trained("run");
-        string[] what = ["--from", "run", "--writer", "writer", "--beams", "8", "--max-length", "8", "--shots", "4"];
+        string[] what =
+            ["--from", "run", "--writer", PromptCase.Model("t5-template"), "--beams", "8", "--max-length", "10", "--shots", "4"];
         var whole = Search("lmbff", "whole", what);
-        // A writer of two steps may close no gap.
-        if (whole.Code == 2)
-        {
-            Assert.Contains("The writer closed no gap", whole.Error, StringComparison.Ordinal);
-            return;
-        }
         Assert.True(whole.Code == 0, whole.All);
+        Assert.True(Board("whole").Count > 3, whole.All);
         Assert.Equal(130, Search("lmbff", "parts", [.. what, "--stop-after", "2"]).Code);
         Assert.Equal(0, Search("lmbff", "parts", what).Code);
         Assert.Equal(File.ReadAllText(folder.At("whole", "leaderboard.json")), File.ReadAllText(folder.At("parts", "leaderboard.json")));
