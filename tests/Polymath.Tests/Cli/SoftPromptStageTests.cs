@@ -78,6 +78,14 @@ public sealed class SoftPromptStageTests : IDisposable
         // Classifying reads the saved task; the stage's own measurement read the trained one.
         Assert.Equal(Measured("whole"), Classified("whole"), 9);
         Assert.Equal(Measured("whole"), Measured("parts"), 12);
+    }
+
+    [Fact]
+    public void Evaluating_a_stage_reads_what_its_prompt_has_learned()
+    {
+        Recipe("bert-mlm", "template: '{soft:2} it {mask} {text}', verbalizer: {kind: soft, words: {soft: mild}}, train: {kind: freeze}");
+        var whole = Run("run", "one.yaml", "--run-dir", "whole");
+        Assert.True(whole.Code == 0, whole.All);
         var again = Run("eval", "whole", "--stage", "one", "--json");
         Assert.True(again.Code == 0, again.All);
         Assert.Equal(Measured("whole"), (double)JsonNode.Parse(again.Out)!["kinds"]!, 12);
