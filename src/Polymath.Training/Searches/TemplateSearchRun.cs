@@ -59,8 +59,11 @@ internal sealed class TemplateSearchRun(
                 [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]));
         var texts = string.Join(' ', fields.Select(field => $"{{{field}}}"));
         string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);
-        return [.. beams.Select(beam => (Template(beam), beam.Score))
-            .Where(pair => pair.Item1 is { } template && IsRead(template)).Select(pair => (pair.Item1!, pair.Score)).DistinctBy(pair => pair.Item1)];
+        return
+        [
+            .. beams.Select(beam => (Text: Template(beam), beam.Score)).Where(pair => pair.Text is { } text && IsRead(text))
+                .Select(pair => (pair.Text!, pair.Score)).DistinctBy(pair => pair.Item1),
+        ];
     }
 
     // The model writes anything, marks of templates too; what cannot be read as one template is no candidate.
