@@ -21,9 +21,17 @@ public sealed class AskedTasks(Materials materials) : IDisposable
     /// <summary>Finds the folder in which a stage's finished model lies; null before that.</summary>
     internal Func<string, string?> Finished { get; set; } = _ => null;
 
-    /// <summary>Looks for tasks as they were learned in the folder of a model that is measured.</summary>
-    /// <param name="folder">The model's folder.</param>
-    public void LookIn(string folder) => Finished = _ => folder;
+    /// <summary>Looks for tasks as they were learned: in the stages of a run, or beside a model that is in none.</summary>
+    /// <param name="run">The run's folder, or a model's.</param>
+    /// <param name="model">The folder of the model that is measured.</param>
+    public void LookIn(string run, string model)
+    {
+        var stages = Path.Combine(run, "stages");
+        Finished = Directory.Exists(stages)
+            ? name => Directory.GetDirectories(stages, $"*-{name}").Order(StringComparer.Ordinal)
+                .Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
+            : _ => model;
+    }
 
     /// <summary>
     /// Makes the task of a stage that begins: it is measured by it from here on. A later round goes on from what the one before has left.
@@ -57,13 +65,21 @@ public sealed class AskedTasks(Materials materials) : IDisposable
         return Keep(name, Fresh(materials.Stage(name), model));
     }
 
+    // A saved task is that of a stage where all that the recipe says is the same; what was found belongs to the saved one.
     private bool IsOf(PromptTask saved, StageSpec stage)
     {
-        var asks = ((PromptMethod)stage.Method!).Asks();
-        return saved.Labels.SequenceEqual(materials.Data(stage).Labels())
-            && saved.Prompts.Select(prompt => (prompt.Template, prompt.Encoder, prompt.Verbalizer.Kind))
-                .SequenceEqual(asks.Select(ask => (ask.Template, ask.Encoder, ask.Verbalizer!.Kind)));
+        var method = (PromptMethod)stage.Method!;
+        var asked = PromptTask.Of(method, materials.Data(stage).Labels(), ((TaskSpec)stage.Objective).Label);
+        var shown = saved.Demonstrations is { } own ? (own.Each, own.Like, own.Contexts, own.Between) : default;
+        var wanted = method.Demonstrations is { } spec ? (spec.Each, spec.Like, spec.Contexts, spec.Between) : default;
+        return shown == wanted && Written(saved) == Written(asked);
     }
+
+    private static string Written(PromptTask task) => (task with
+    {
+        Demonstrations = null,
+        Prompts = [.. task.Prompts.Select(prompt => prompt with { Verbalizer = prompt.Verbalizer.WithoutFound() })],
+    }).ToJson();
 
     private AskedTask Fresh(StageSpec stage, TextModel model)
     {
@@ -91,15 +107,22 @@ public sealed class AskedTasks(Materials materials) : IDisposable
         }
     }
 
+    // The first of each, then the second of each: no word takes all the room.
+    private static IEnumerable<string> InTurn(IReadOnlyList<IReadOnlyList<string>> lists) =>
+        Enumerable.Range(0, lists.Count == 0 ? 0 : lists.Max(list => list.Count))
+            .SelectMany(i => lists.Where(list => i < list.Count).Select(list => list[i]));
+
     // The words of a knowledge base are those that the recipe gives, then those of a file, then those that are related.
     private TaskPrompt Widened(TaskPrompt prompt, AskSpec ask, IReadOnlyList<string> labels)
     {
         if (ask.Verbalizer is not KnowledgeSpec spec) return prompt;
+        // A file without names has the labels in the order of their names: that of frequency would change with the rows.
+        List<string> named = [.. labels.Order(StringComparer.Ordinal)];
         var listed = spec.File is null
             ? null
-            : LabelWordFile.Read(Path.GetFullPath(spec.File, Path.GetFullPath(materials.BaseFolder)), labels);
+            : LabelWordFile.Read(Path.GetFullPath(spec.File, Path.GetFullPath(materials.BaseFolder)), named);
         var net = spec.Table is null ? null : materials.Corpora.Words(spec.Table);
-        IReadOnlyList<string> Of(string label, int number)
+        IReadOnlyList<string> Of(string label)
         {
             var first = spec.Words?.GetValueOrDefault(label) ?? [label];
             var space = first[0].StartsWith(' ') ? " " : "";
@@ -107,8 +130,8 @@ public sealed class AskedTasks(Materials materials) : IDisposable
             return
             [
                 .. first
-                    .Concat((listed?[number] ?? []).Where(word => word.Trim().Length > 0).Select(Written))
-                    .Concat(first.SelectMany(word => net?.Related(word, spec.Senses, spec.Most) ?? []).Select(Written))
+                    .Concat((listed?[named.IndexOf(label)] ?? []).Where(word => word.Trim().Length > 0).Select(Written))
+                    .Concat(InTurn([.. first.Select(word => net?.Related(word, spec.Senses, spec.Most) ?? [])]).Select(Written))
                     .Distinct(StringComparer.Ordinal).Take(Math.Max(spec.Most, first.Count)),
             ];
         }
@@ -119,7 +142,7 @@ public sealed class AskedTasks(Materials materials) : IDisposable
         {
             Verbalizer = prompt.Verbalizer with
             {
-                Words = labels.Index().ToDictionary(label => label.Item, label => Of(label.Item, label.Index)),
+                Words = labels.ToDictionary(label => label, Of),
             },
         };
     }

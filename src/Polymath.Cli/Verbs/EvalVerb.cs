@@ -60,7 +60,7 @@ internal static class EvalVerb
             choice.Hubs.Open(parsed, terminal, new HubPins(Surroundings.Pins(folder)))));
         if (Directory.Exists(Path.Combine(folder, "stages"))) materials.Rewards.Run = folder;
         // A task is asked as the model's stage has left it.
-        materials.Asked.LookIn(place);
+        materials.Asked.LookIn(folder, place);
         var meter = new AbilityMeter(materials);
         var values = terminal.Show(() => meter.Measure(model, names.Length > 0 ? names : known));
         if ((names.Length > 0 ? names : known).Where(name => !meter.Measures(model.Model, name)).ToList() is { Count: > 0 } unfit

@@ -33,6 +33,11 @@ internal sealed class PromptChecks(
             checks.Fault(At("rate"), "the prompt has no weights of its own", "leave it out, or write {soft} in the template");
         if (prompt.Together != PromptsTogether.Mean && prompt.Prompts is not { Count: > 1 } && checks.Sound(At("together")))
             checks.Fault(At("together"), "there is one prompt, whose answer is the answer", "leave it out, or write prompts: [TEXT, TEXT]");
+        if (prompt.Demonstrations is { } shown && shown.From < shown.Each * shown.Contexts && checks.Sound(At("demonstrations.from")))
+            checks.Fault(
+                At("demonstrations.from"),
+                $"{shown.Contexts} different sets of {shown.Each} need {shown.Each * shown.Contexts} rows of a label; from is {shown.From}",
+                $"write {shown.Each * shown.Contexts} or more, or fewer contexts");
         var asks = prompt.Asks();
         if (prompt.Encoder is not null && checks.Sound(At("encoder")) && !asks.Any(ask => TemplateFields.HasSoft(ask.Template)))
             checks.Fault(At("encoder"), "the template has no soft token to encode", "write {soft} in the template, or leave it out");
@@ -45,6 +50,11 @@ internal sealed class PromptChecks(
             if (asks[i] is { Encoder: not null } && prompt.Prompts?[i].Encoder is not null && !TemplateFields.HasSoft(asks[i].Template))
                 checks.Fault(
                     At($"prompts[{i}].encoder"), "the template has no soft token to encode", "write {soft} in it, or leave it out");
+            if (prompt.Demonstrations is not null && asks[i].Verbalizer is { Calibration: not null } and not KnowledgeSpec)
+                checks.Fault(
+                    own,
+                    "a calibrated prompt is asked without demonstrations, so its figures would be those of another prompt",
+                    "leave out demonstrations, or the calibration");
             if (prompt.Demonstrations is not null && asks[i].Verbalizer is WordSearchSpec)
                 checks.Fault(
                     own,

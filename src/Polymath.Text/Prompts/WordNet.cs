@@ -49,6 +49,8 @@ public sealed class WordNet
         var words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         if (words.Length < 6 || !int.TryParse(words[2], out var count) || count < 1 || count > words.Length)
             throw new InputException($"{file} is damaged at '{line[..Math.Min(40, line.Length)]}'. Fetch it again.");
+        if (!words[^count..].All(offset => long.TryParse(offset, CultureInfo.InvariantCulture, out _)))
+            throw new InputException($"{file} is damaged at '{line[..Math.Min(40, line.Length)]}'. Fetch it again.");
         index[(part, words[0])] = [.. words[^count..].Select(offset => long.Parse(offset, CultureInfo.InvariantCulture))];
     }
 
@@ -86,6 +88,19 @@ public sealed class WordNet
         var rest = bytes.AsSpan((int)offset);
         var end = rest.IndexOf((byte)'\n');
         var fields = Encoding.UTF8.GetString(end < 0 ? rest : rest[..end]).Split(' ');
+        try
+        {
+            return Read(fields);
+        }
+        catch (Exception e) when (e is FormatException or OverflowException or IndexOutOfRangeException)
+        {
+            throw new InputException($"WordNet's data.{part} has no entry at byte {offset}, where index.{part} says so: the two files do "
+                + "not belong together, or their line ends were changed. Fetch them again.", e);
+        }
+    }
+
+    private static (IReadOnlyList<string> Words, IReadOnlyList<(string Part, long Offset)> Pointers) Read(string[] fields)
+    {
         var count = int.Parse(fields[3], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
         var words = Enumerable.Range(0, count).Select(i => Bare(fields[4 + (2 * i)])).ToList();
         var at = 4 + (2 * count);

@@ -172,12 +172,14 @@ public sealed class AbilityMeter(Materials materials)
     private (RowScores Scores, IReadOnlyList<Item> Items) Asked(string name, AccuracyAbility spec, TextModel model)
     {
         var asked = materials.Asked.Of(spec.Stage, model);
-        var items = Prepared($"{name}: {asked.Task.ToJson()}", () => Items(
+        IReadOnlyList<Item> Made() => Items(
             spec.Stage,
             spec.Split,
             spec.Rows,
             asked.Task.Labels,
-            asked));
+            asked);
+        if (asked.FollowsModel) asked.Forget();
+        var items = asked.FollowsModel ? Made() : Prepared($"{name}: {asked.Task.ToJson()}", Made);
         return ((one, batch, rows) =>
         {
             using var on = asked.On(one);

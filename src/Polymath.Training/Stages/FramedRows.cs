@@ -75,6 +75,7 @@ internal sealed class FramedRows
 
     private void Fill(Row row, int[] ids)
     {
+        if (ids.Length > room && batch.Overlong is OverlongPolicy.Refuse or OverlongPolicy.Drop && Refused(row, ids.Length)) return;
         if (rest.Count > 0 && begun.Data != row.Data) Rest();
         documents++;
         if (rest.Count == 0) begun = (row.Name, row.Data);
@@ -95,14 +96,9 @@ internal sealed class FramedRows
             Put(ids, row.Name, row.Data);
             return;
         }
+        if (batch.Overlong is OverlongPolicy.Refuse or OverlongPolicy.Drop && Refused(row, ids.Length)) return;
         switch (batch.Overlong)
         {
-            case OverlongPolicy.Refuse:
-                throw new InputException($"Stage {stage.Name}: {row.Name} has {ids.Length} tokens, more than the {room} allowed beside the "
-                    + "special ones, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
-            case OverlongPolicy.Drop:
-                changes.Count($"left out: longer than {batch.MaxLength:N0} tokens", true, row.Name);
-                return;
             case OverlongPolicy.Split:
                 changes.Count($"split into pieces of {batch.MaxLength:N0} tokens", false, row.Name);
                 for (var at = 0; at < ids.Length; at += room) Put(ids[at..Math.Min(ids.Length, at + room)], row.Name, row.Data);
@@ -113,6 +109,16 @@ internal sealed class FramedRows
                 Put(ids[..room], row.Name, row.Data);
                 return;
         }
+    }
+
+    // A document that is too long is left out, and counted, or ends the stage.
+    private bool Refused(Row row, int length)
+    {
+        if (batch.Overlong == OverlongPolicy.Refuse)
+            throw new InputException($"Stage {stage.Name}: {row.Name} has {length} tokens, more than the {room} allowed beside the special "
+                + "ones, and batch.overlong is refuse. Choose cut, split or drop, or raise maxLength.");
+        changes.Count($"left out: longer than {batch.MaxLength:N0} tokens", true, row.Name);
+        return true;
     }
 
     /// <summary>Adds what is left of the last document, and checks how much was cut.</summary>
@@ -136,5 +142,6 @@ internal sealed class FramedRows
     {
         float[] learn = [.. new float[open.Length], .. ids.Select(id => specials.Contains(id) ? 0f : 1f), .. new float[close.Length]];
         if (learn.Count(weight => weight != 0) > 1) items.Add(new Item([new TokenRow([.. open, .. ids, .. close], learn, source, data)]));
+        else changes.Count("left out: fewer than two words", true, source);
     }
 }

@@ -96,17 +96,18 @@ internal sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList
     /// <exception cref="InputException">It is too long and the policy refuses it, or has a label that is not known.</exception>
     internal void AddAsked(Row row, AskedTask asked)
     {
-        var rows = asked.Rows(row.Name, row.Fields);
-        if (rows.MaxBy(one => one.Length) is { } longest && longest.Length > maxLength)
+        // Demonstrations take what the question leaves, so it alone is too long or not.
+        var longest = asked.Longest(row.Name, row.Fields);
+        if (longest.Length > maxLength)
         {
             if (batch.Overlong is OverlongPolicy.Refuse or OverlongPolicy.Drop)
             {
                 _ = Shorten(_ => longest, longest);
                 return;
             }
-            rows = asked.Rows(row.Name, row.Fields, maxLength);
             changes.Count($"cut to {maxLength:N0} tokens", false, row.Name);
         }
+        var rows = asked.Rows(row.Name, row.Fields, maxLength);
         items.Add(new LabelItem([.. rows.Select(one => one with { Data = row.Data })], LabelOf(row, (TaskSpec)stage.Objective)));
     }
 

@@ -145,6 +145,21 @@ public sealed class AskedTask : IDisposable
             lead)))];
     }
 
+    /// <summary>
+    /// Whether the demonstrations before a question follow from the model's own vectors. Then they are chosen anew for each measurement, as
+    /// by a task that is opened again.
+    /// </summary>
+    public bool FollowsModel => Task.Demonstrations is { Like: DemonstrationsLike.Vectors };
+
+    /// <summary>Chooses demonstrations by the model as it now is, from here on.</summary>
+    public void Forget() => demonstrations?.Forget();
+
+    /// <summary>The most tokens of the rows that ask about a text, without demonstrations and without cutting.</summary>
+    /// <param name="name">The text's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    public TokenRow Longest(string name, IReadOnlyDictionary<string, string> fields) =>
+        prompts.SelectMany(prompt => prompt.Rows(name, fields, int.MaxValue)).MaxBy(row => row.Length)!;
+
     // The demonstrations of each set, in the room that the question leaves.
     private IEnumerable<IReadOnlyList<int>> Leads(
         AskedPrompt prompt,

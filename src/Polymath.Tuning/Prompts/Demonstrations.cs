@@ -30,6 +30,13 @@ internal sealed class Demonstrations
         if (given.Like == DemonstrationsLike.Bm25) bm25 = new TokenSimilarity([.. texts.Select(model.Tokenizer.EncodePlain)]);
     }
 
+    /// <summary>Forgets which rows were like a question: the model may have learned since.</summary>
+    internal void Forget()
+    {
+        known.Clear();
+        vectors = null;
+    }
+
     /// <summary>How many sets each question gets.</summary>
     internal int Contexts => given.Contexts;
 

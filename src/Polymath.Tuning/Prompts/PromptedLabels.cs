@@ -60,8 +60,7 @@ public sealed class PromptedLabels : IDisposable
     private (IReadOnlyList<TokenRow> Rows, bool Cut) Fitted(string name, IReadOnlyDictionary<string, string> fields)
     {
         var room = model.Model.Sizes.ContextLength - model.Model.VirtualTokens;
-        var whole = asked.Rows(name, fields);
-        return whole.Any(row => row.Length > room) ? (asked.Rows(name, fields, room), true) : (whole, false);
+        return (asked.Rows(name, fields, room), asked.Longest(name, fields).Length > room);
     }
 
     private IEnumerable<PromptedAnswer> Scored(List<(IReadOnlyList<TokenRow> Rows, bool Cut)> rows, int rowsAtOnce, bool why)

@@ -77,9 +77,9 @@ public sealed class TaskLook(
     private TaskVerbalizer Looked(PromptTask task, int prompt, VerbalizerSpec spec)
     {
         var found = task.Prompts[prompt].Verbalizer;
-        var count = Math.Max(
-            spec.Calibration is ContextualSpec contextual ? contextual.Rows : 0,
-            spec switch { KnowledgeSpec knowledge => knowledge.Rows, WordSearchSpec search => search.Rows, _ => 0 });
+        var looked = spec switch { KnowledgeSpec knowledge => knowledge.Rows, WordSearchSpec search => search.Rows, _ => 0 };
+        var weighed = spec.Calibration is ContextualSpec contextual ? contextual.Rows : looked;
+        var count = Math.Max(looked, weighed);
         if (count == 0 && spec is not PrototypesSpec) return found;
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
@@ -94,22 +94,23 @@ public sealed class TaskLook(
             return found;
         }
         var logits = model.Model.Unembed(States(task, prompt, [.. rows.Take(count)]).select(1, 0)).to(ScalarType.Float32);
+        Tensor First(int rows) => logits.narrow(0, 0, Math.Min(rows, logits.size(0)));
         found = spec switch
         {
             WordSearchSpec search => Searched(
                 task,
                 found,
                 search,
-                logits),
+                First(looked)),
             KnowledgeSpec knowledge => Refined(
                 task,
                 found,
                 knowledge,
-                logits),
+                First(looked)),
             _ => found,
         };
         if (found.Contextual)
-            starts[before + "verbalizer.prior"] = logits.softmax(-1).mean([0]).log().clamp(min: -60).DetachFromDisposeScope();
+            starts[before + "verbalizer.prior"] = First(weighed).softmax(-1).mean([0]).log().clamp(min: -60).DetachFromDisposeScope();
         return found;
     }
 

@@ -39,6 +39,10 @@ public sealed record TaskVerbalizer(
     [JsonIgnore]
     public bool IsCalibrated => ContentFree is { Count: > 0 } || Domain is not null || Contextual;
 
+    /// <summary>What a recipe says of it, without what was found before the first step.</summary>
+    public TaskVerbalizer WithoutFound() =>
+        Kind is "knowledge" or "search" ? this with { Words = null, Tokens = null, Contextual = false } : this;
+
     /// <summary>A verbalizer before anything is found.</summary>
     /// <param name="spec">What a recipe says of it.</param>
     public static TaskVerbalizer Of(VerbalizerSpec spec)
