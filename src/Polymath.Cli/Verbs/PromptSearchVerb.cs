@@ -21,8 +21,9 @@ internal static class PromptSearchVerb
         var choice = new Options();
         var command = new Command(
             "search",
-            "Searches for a prompt: trigger words by gradients (autoprompt), templates that a T5 writes (lmbff), or label words (words). "
-                + "Writes a leaderboard and found.yaml, which a recipe names: template: {file: found.yaml}.");
+            "Searches for a prompt: trigger words by gradients (autoprompt), templates that a T5 fills (lmbff) or any model writes "
+                + "(written), or label words (words). Writes a leaderboard and found.yaml, which a recipe names: "
+                + "template: {file: found.yaml}.");
         command.Add(choice.Recipe);
         foreach (var option in choice.All) command.Add(option);
         var hubs = new HubUse();
@@ -81,10 +82,11 @@ internal static class PromptSearchVerb
         internal readonly Argument<string> Recipe = new("recipe") { Description = "The recipe's file." };
         private readonly Option<string> stage =
             new("--stage") { Description = "The task stage whose prompt is the start, and whose rows are read.", Required = true };
-        private readonly Option<string> kind = new("--kind") { Description = "autoprompt, lmbff or words.", Required = true };
+        private readonly Option<string> kind = new("--kind") { Description = "autoprompt, lmbff, words or written.", Required = true };
         private readonly Option<string?> from =
             new("--from") { Description = "A run of the recipe, whose model before the stage is asked; the recipe's own when left out." };
-        private readonly Option<string?> writer = new("--writer") { Description = "lmbff: the folder or run of the T5 that writes." };
+        private readonly Option<string?> writer =
+            new("--writer") { Description = "lmbff, written: the folder or run of the model that writes." };
         private readonly Option<int?> shots = new("--shots")
         {
             Description = "The training rows of each label, and as many others to choose by; the stage's own split when left out.",
@@ -97,7 +99,15 @@ internal static class PromptSearchVerb
         private readonly Option<int> batch = Count("--batch", 32, "autoprompt: the rows of a gradient, and those that words are tried on.");
         private readonly Option<int> beams =
             Count("--beams", 20, "lmbff: the beams; words: how many combinations are tried on the development split.");
-        private readonly Option<int> length = Count("--max-length", 20, "lmbff: the most tokens that are written.");
+        private readonly Option<int?> length =
+            new("--max-length") { Description = "lmbff, written: the most tokens that are written (20, 64)." };
+        private readonly Option<string?> ask = new("--ask")
+        {
+            Description = "written: what the writer is asked; {template} is the stage's template, {FIELD} a training row's field.",
+        };
+        private readonly Option<int> samples = Count("--samples", 40, "written: how often the writer is asked.");
+        private readonly Option<double> temperature =
+            new("--temperature") { Description = "written: the temperature of its answers.", DefaultValueFactory = _ => 1 };
         private readonly Option<string?> forbid =
             new("--forbid") { Description = "autoprompt: words that are never chosen, besides labels and their words." };
         private readonly Option<int> keep = Count("--keep", 3, "How many of the best are kept as files.");
@@ -111,8 +121,8 @@ internal static class PromptSearchVerb
 
         internal IEnumerable<Option> All =>
         [
-            stage, kind, from, writer, shots, triggers, candidates, iterations, restarts, batch, beams, length, forbid, keep, Folder, Small,
-            Set, StopAfter, Json,
+            stage, kind, from, writer, shots, triggers, candidates, iterations, restarts, batch, beams, length, forbid, keep, ask, samples,
+            temperature, Folder, Small, Set, StopAfter, Json,
         ];
 
         private static Option<int> Count(string name, int value, string description) =>
@@ -136,8 +146,13 @@ internal static class PromptSearchVerb
             Above(parsed, restarts),
             Above(parsed, batch),
             Above(parsed, beams),
-            Above(parsed, length),
+            parsed.GetValue(length) is < 1
+                ? throw new InputException($"--max-length is {parsed.GetValue(length)}; write 1 or more, or leave it out.")
+                : parsed.GetValue(length),
             parsed.GetValue(forbid) is { } words ? Words.List(words) : null,
-            Above(parsed, keep));
+            Above(parsed, keep),
+            parsed.GetValue(ask),
+            Above(parsed, samples),
+            parsed.GetValue(temperature));
     }
 }

@@ -17,13 +17,16 @@ public enum SearchKind
 
     /// <summary>Label words that the model expects (Gao et al. 2021).</summary>
     Words,
+
+    /// <summary>Templates that any model writes when it is asked.</summary>
+    Written,
 }
 
 /// <summary>What is searched, and how.</summary>
 /// <param name="Kind">The kind.</param>
 /// <param name="Stage">The task stage.</param>
 /// <param name="From">A run of the recipe whose model is asked; null for the recipe's own model.</param>
-/// <param name="Writer">The folder of the encoder-decoder that writes templates.</param>
+/// <param name="Writer">The folder of the model that writes templates.</param>
 /// <param name="Shots">The training rows of each label, and as many others to choose by; null for the stage's own split.</param>
 /// <param name="Triggers">How many trigger words are searched.</param>
 /// <param name="Candidates">Trigger words: how many are tried in a place. Label words: how many of each label are combined.</param>
@@ -31,9 +34,12 @@ public enum SearchKind
 /// <param name="Restarts">How often trigger words start anew.</param>
 /// <param name="Batch">The rows of a gradient.</param>
 /// <param name="Beams">The beams of templates, or the combinations of label words that are tried on the development split.</param>
-/// <param name="MaxLength">The most tokens of a written template.</param>
+/// <param name="MaxLength">The most tokens of a written template; null for 20 between fields, and for 64 of a whole one.</param>
 /// <param name="Forbidden">Trigger words that are never chosen.</param>
 /// <param name="Keep">How many of the best are kept as files.</param>
+/// <param name="Ask">What the model that writes is asked; null for the stage's template in other words.</param>
+/// <param name="Samples">How often it is asked.</param>
+/// <param name="Temperature">The temperature of its answers.</param>
 public sealed record SearchSpec(
     SearchKind Kind,
     string Stage,
@@ -46,9 +52,12 @@ public sealed record SearchSpec(
     int Restarts = 2,
     int Batch = 32,
     int Beams = 20,
-    int MaxLength = 20,
+    int? MaxLength = null,
     IReadOnlyList<string>? Forbidden = null,
-    int Keep = 3);
+    int Keep = 3,
+    string? Ask = null,
+    int Samples = 40,
+    double Temperature = 1);
 
 /// <summary>
 /// A search for prompts in a folder of its own. After each part its state is written, so that the same command goes on where it stopped and
@@ -115,7 +124,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             state = spec.Kind switch
             {
                 SearchKind.Autoprompt => Triggers(asked, recipe.Seed, ref state, Goes),
-                SearchKind.Lmbff => Templates(asked, ref state, Goes),
+                SearchKind.Lmbff => Templates(asked, Filled, ref state, Goes),
+                SearchKind.Written => Templates(asked, (task, writer) => Asked(task, writer, recipe.Seed, stop), ref state, Goes),
                 _ => state with
                 {
                     Found = new WordSearchRun(asked, spec.Candidates, spec.Beams).Find((done, all) => Tell("label words", done, all)),
@@ -216,27 +226,54 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         return state;
     }
 
-    private SavedState Templates(SearchTask task, ref SavedState state, Func<bool> goes)
+    // What an encoder-decoder fills into gaps.
+    private IReadOnlyList<(string Template, double Score, string Form)> Filled(SearchTask task, TextModel writer)
+    {
+        var run = new TemplateSearchRun(
+            task,
+            writer,
+            spec.Beams,
+            spec.MaxLength ?? 20);
+        IReadOnlyList<(string Template, double Score, string Form)> all =
+        [
+            .. run.Written(first: false).Select(pair => (pair.Template, pair.Score, "text first")),
+            .. run.Written(first: true).Select(pair => (pair.Template, pair.Score, "answer first")),
+        ];
+        return all.Count > 0
+            ? all
+            : throw new InputException("The writer closed no gap, so there is no template. Train it longer, or allow longer templates with "
+                + "--max-length.");
+    }
+
+    // What a model answers when it is asked.
+    private IReadOnlyList<(string Template, double Score, string Form)> Asked(
+        SearchTask task, TextModel writer, long seed, CancellationToken stop)
+    {
+        var written = new WrittenSearchRun(task, writer, new WriterSettings(
+            spec.Ask,
+            spec.Samples,
+            spec.Temperature,
+            spec.MaxLength ?? 64,
+            seed)).Written(stop);
+        return written.Count > 0
+            ? [.. written.Select(pair => (pair.Template, (double)pair.Times, "written"))]
+            : throw new InputException($"None of {spec.Samples} answers is a template with [mask] that the model can read. Say with --ask "
+                + "how one looks, give an example in it, or name a writer that was finetuned on templates.");
+    }
+
+    private SavedState Templates(
+        SearchTask task,
+        Func<SearchTask, TextModel, IReadOnlyList<(string Template, double Score, string Form)>> write,
+        ref SavedState state,
+        Func<bool> goes)
     {
         if (state.Templates is null)
         {
             if (spec.Writer is not { } place)
-                throw new InputException("A search of the kind lmbff needs a model that writes. Name the folder of a T5, or a run, with "
-                    + "--writer.");
+                throw new InputException($"A search of the kind {spec.Kind.ToString().ToLowerInvariant()} needs a model that writes. Name "
+                    + $"the folder of {(spec.Kind == SearchKind.Lmbff ? "a T5" : "a model")}, or a run, with --writer.");
             using var writer = TextModel.Open(place);
-            var run = new TemplateSearchRun(
-                task,
-                writer,
-                spec.Beams,
-                spec.MaxLength);
-            List<(string Template, double Score, string Form)> all =
-            [
-                .. run.Written(first: false).Select(pair => (pair.Template, pair.Score, "text first")),
-                .. run.Written(first: true).Select(pair => (pair.Template, pair.Score, "answer first")),
-            ];
-            if (all.Count == 0)
-                throw new InputException("The writer closed no gap, so there is no template. Train it longer, or allow longer templates "
-                    + "with --max-length.");
+            var all = write(task, writer);
             state = state with
             {
                 Templates = [.. all.Select(one => one.Template)], Scores = [.. all.Select(one => one.Score)],

@@ -79,6 +79,20 @@ public sealed class SearchTask
         return [.. rows.Select(row => reader.Row(row.Name, row.Fields, most))];
     }
 
+    /// <summary>Whether the model can read a template: what a model has written may be anything, and is then no candidate.</summary>
+    /// <param name="template">The template.</param>
+    internal bool IsRead(string template)
+    {
+        try
+        {
+            return Asked(template, Train.Take(1)).Count == 1;
+        }
+        catch (InputException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>The logits of the vocabulary [n, V] where rows' answers are read.</summary>
     /// <param name="rows">The rows, as many as fit into one pass.</param>
     internal Tensor Logits(IReadOnlyList<TokenRow> rows)

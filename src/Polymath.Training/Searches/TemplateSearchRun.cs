@@ -61,22 +61,9 @@ internal sealed class TemplateSearchRun(
         string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);
         return
         [
-            .. beams.Select(beam => (Text: Template(beam), beam.Score)).Where(pair => pair.Text is { } text && IsRead(text))
+            .. beams.Select(beam => (Text: Template(beam), beam.Score)).Where(pair => pair.Text is { } text && task.IsRead(text))
                 .Select(pair => (pair.Text!, pair.Score)).DistinctBy(pair => pair.Item1),
         ];
-    }
-
-    // The model writes anything, marks of templates too; what cannot be read as one template is no candidate.
-    private bool IsRead(string template)
-    {
-        try
-        {
-            return task.Asked(template, task.Train.Take(1)).Count == 1;
-        }
-        catch (InputException)
-        {
-            return false;
-        }
     }
 
     // What was written behind the first gap, and behind the second one.

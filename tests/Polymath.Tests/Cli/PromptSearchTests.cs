@@ -101,7 +101,42 @@ public sealed class PromptSearchTests : IDisposable
         Assert.All(Board("whole"), one => Assert.Contains("{mask}", (string)one!["template"]!));
     }
 
+    // A T5 that has been finetuned on tasks and their templates writes one.
+    [Fact]
+    public void A_model_that_learned_to_write_templates_is_asked_for_some()
+    {
+        Recipe();
+        Trained("run");
+        folder.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 40).Select(i =>
+            $"{{\"task\": \"task {i % 10}\", \"template\": \"[text] it was {(i % 2 == 0 ? "" : "so ")}[mask] today\"}}\n")));
+        folder.Write("write.yaml", RecipeBuilder.Named("write")
+            .Model("family: t5, hiddenSize: 32, intermediateSize: 64, layers: 1, heads: 2, contextLength: 60")
+            .Tokenizer("kind: wordPiece, vocabularySize: 400")
+            .Data("pairs", "files: pairs.jsonl", "split: {validation: 0.1}")
+            .Stage(
+                "write",
+                "finetune",
+                "prompt: 'template for {task}', answer: '{template}', data: pairs, steps: 120, optimizer: {rate: 1e-2}, "
+                    + "evaluate: {samples: 0}, batch: {tokens: 512}").Text);
+        var learned = CliProgram.Run(folder.Path, "run", "write.yaml", "--run-dir", "writer");
+        Assert.True(learned.Code == 0, learned.All);
+        string[] what =
+            ["--from", "run", "--writer", "writer", "--ask", "template for task 1", "--samples", "12", "--temperature", "0.7", "--shots", "4"];
+        var whole = Search("written", "whole", what);
+        Assert.True(whole.Code == 0, whole.All);
+        var written = Board("whole").Where(one => (string)one!["from"]! == "written").ToList();
+        Assert.Contains(written, one => (string)one!["template"]! is "{text} it was {mask} today" or "{text} it was so {mask} today");
+        Assert.InRange(written.Sum(one => (double)one!["found"]!), 1, 12);
+        Assert.Equal(130, Search("written", "parts", [.. what, "--stop-after", "1"]).Code);
+        Assert.Equal(0, Search("written", "parts", what).Code);
+        Assert.Equal(File.ReadAllText(folder.At("whole", "leaderboard.json")), File.ReadAllText(folder.At("parts", "leaderboard.json")));
+        var missing = Search("written", "none", "--from", "run", "--writer", "writer", "--ask", "{subject}");
+        Assert.Equal(2, missing.Code);
+        Assert.Contains("--ask names {subject}", missing.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
+    [InlineData("written", "Name the folder of a model")]
     [InlineData("lmbff", "Name the folder of a T5")]
     [InlineData("autoprompt", "--triggers is 0", "--triggers", "0")]
     [InlineData("words", "have more than 200,000 combinations", "--candidates", "900")]
