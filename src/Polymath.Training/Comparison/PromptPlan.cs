@@ -77,7 +77,7 @@ public sealed class PromptPlan : TrainingPlan
     };
 
     // The recipe may have data of this name already.
-    private static string Few(string source, IReadOnlyDictionary<string, DataSpec> taken)
+    private static string Few(string source, Dictionary<string, DataSpec> taken)
     {
         var name = $"{source}-few";
         for (var i = 2; taken.ContainsKey(name); i++) name = $"{source}-few{i}";
