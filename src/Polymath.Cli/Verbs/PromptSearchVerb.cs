@@ -116,7 +116,7 @@ internal static class PromptSearchVerb
         internal readonly Option<string[]> Set =
             new("--set") { Description = "Overrides a setting of the recipe.", DefaultValueFactory = _ => [] };
         internal readonly Option<int?> StopAfter =
-            new("--stop-after") { Description = "Stops after so many exchanges or templates; the same command goes on." };
+            new("--stop-after") { Description = "Stops after so many exchanges or candidates; the same command goes on." };
         internal readonly Option<bool> Json = new("--json") { Description = "Prints the candidates as JSON." };
 
         internal IEnumerable<Option> All =>
@@ -132,8 +132,29 @@ internal static class PromptSearchVerb
             ? count
             : throw new InputException($"{option.Name} is {parsed.GetValue(option)}; write a number from 1 to 100,000.");
 
+        // The options that only some kinds read.
+        private IEnumerable<(Option Option, IReadOnlyList<SearchKind> Kinds)> Own =>
+        [
+            (writer, [SearchKind.Lmbff, SearchKind.Written]), (triggers, [SearchKind.Autoprompt]),
+            (candidates, [SearchKind.Autoprompt, SearchKind.Words]), (iterations, [SearchKind.Autoprompt]),
+            (restarts, [SearchKind.Autoprompt]), (batch, [SearchKind.Autoprompt]), (beams, [SearchKind.Lmbff, SearchKind.Words]),
+            (length, [SearchKind.Lmbff, SearchKind.Written]), (forbid, [SearchKind.Autoprompt]), (ask, [SearchKind.Written]),
+            (samples, [SearchKind.Written]), (temperature, [SearchKind.Written]),
+        ];
+
+        private SearchKind KindOf(ParseResult parsed)
+        {
+            var asked = Words.Read<SearchKind>("--kind", parsed.GetRequiredValue(kind));
+            foreach (var (option, kinds) in Own)
+                if (!kinds.Contains(asked) && parsed.GetResult(option) is { Implicit: false })
+                    throw new InputException($"{option.Name} belongs to --kind {string.Join(" and ", kinds.Select(Name))}; a search of the "
+                        + $"kind {Name(asked)} does not read it. Leave it out.");
+            return asked;
+            static string Name(SearchKind one) => one.ToString().ToLowerInvariant();
+        }
+
         internal SearchSpec Read(ParseResult parsed) => new(
-            Words.Read<SearchKind>("--kind", parsed.GetRequiredValue(kind)),
+            KindOf(parsed),
             parsed.GetRequiredValue(stage),
             parsed.GetValue(from),
             parsed.GetValue(writer),

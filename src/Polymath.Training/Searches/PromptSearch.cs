@@ -110,8 +110,9 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             stage,
             model,
             Rows(materials, stage),
-            Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength));
-        var state = Saved(JsonSerializer.Serialize(spec with { Keep = 0 }) + recipe.Seed);
+            Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength),
+            stop);
+        var state = Saved($"{JsonSerializer.Serialize(spec with { Keep = 0 })} seed {recipe.Seed} of {asked.Digest()}");
         var left = parts;
         bool Goes()
         {
@@ -124,12 +125,9 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             state = spec.Kind switch
             {
                 SearchKind.Autoprompt => Triggers(asked, recipe.Seed, ref state, Goes),
-                SearchKind.Lmbff => Templates(asked, Filled, ref state, Goes),
+                SearchKind.Lmbff => Templates(asked, (task, writer) => Filled(task, writer, stop), ref state, Goes),
                 SearchKind.Written => Templates(asked, (task, writer) => Asked(task, writer, recipe.Seed, stop), ref state, Goes),
-                _ => state with
-                {
-                    Found = new WordSearchRun(asked, spec.Candidates, spec.Beams).Find((done, all) => Tell("label words", done, all)),
-                },
+                _ => LabelWords(asked, ref state, Goes),
             };
         Save(state with { Done = true });
         // The stage's own prompt, to see what the search has brought.
@@ -165,11 +163,32 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
                 + $"{string.Join(", ", recipe.Stages.Where(one => one.Method is PromptMethod).Select(one => one.Name))}.");
         if (method.Asks().Count > 1 || method.Asks()[0].Verbalizer?.Answers > 1)
             throw new InputException($"Stage {spec.Stage} asks by several prompts or for several answers; a search needs one of each.");
+        Suits(method);
         var parent = recipe.ParentOf(recipe.Visits().First(visit => visit.Stage == stage))?.Stage.Name;
         var alone = recipe with { Stages = [stage], Rounds = null, Abilities = null };
         if (spec.From is null) return (alone, stage);
         var model = new PretrainedSpec(Path.GetFullPath(TextModel.Locate(spec.From, parent)));
         return (alone with { Model = model, Tokenizer = null }, stage);
+    }
+
+    // A candidate is scored by the first tokens of words behind its prompt, so a stage that reads its answers in another way would be
+    // searched for another stage than itself.
+    private void Suits(PromptMethod method)
+    {
+        var ask = method.Asks()[0];
+        var (read, calibration) = ask.Verbalizer switch
+        {
+            WordsSpec words => (words.Read, words.Calibration),
+            OneToOneSpec one => (one.Read, one.Calibration),
+            var other => throw Other($"has a verbalizer of the kind {other!.Kind}", "Write verbalizer: {words: {LABEL: WORD}}"),
+        };
+        if (read != WordReading.First)
+            throw Other($"has verbalizer.read {read.ToString().ToLowerInvariant()}", "Write read: first");
+        if (calibration is not null) throw Other("calibrates its words", "Leave out calibrate and contentFree");
+        if (method.Demonstrations is not null) throw Other("shows demonstrations", "Leave them out");
+        if (TemplateFields.HasSoft(ask.Template)) throw Other("has soft tokens in its template", "Write words in their place");
+        InputException Other(string what, string hint) => new($"Stage {spec.Stage} {what}, and a search scores a prompt of text by the "
+            + $"first tokens of its labels' words. {hint}, or name another stage with --stage.");
     }
 
     private SavedState Saved(string asked)
@@ -189,8 +208,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
                 ?? throw new JsonException("it is null");
             return saved.Asked == asked
                 ? saved
-                : throw new InputException($"{folder} belongs to another search, with other settings. Give another folder with --run-dir, "
-                    + "or remove this one.");
+                : throw new InputException($"{folder} belongs to another search: with other settings, another prompt, other rows or "
+                    + "another model. Give another folder with --run-dir, or remove this one.");
         }
         catch (JsonException e)
         {
@@ -226,8 +245,32 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         return state;
     }
 
+    private SavedState LabelWords(SearchTask task, ref SavedState state, Func<bool> goes)
+    {
+        var chosen = new WordSearchRun(task, spec.Candidates, spec.Beams).Chosen();
+        while (state.Found.Count < chosen.Count && goes())
+        {
+            var (words, accuracy) = chosen[state.Found.Count];
+            state = state with
+            {
+                Found =
+                [
+                    .. state.Found,
+                    task.Scored(
+                        task.Template,
+                        words,
+                        accuracy,
+                        "words"),
+                ],
+            };
+            Tell("label words", state.Found.Count, chosen.Count);
+        }
+        return state;
+    }
+
     // What an encoder-decoder fills into gaps.
-    private IReadOnlyList<(string Template, double Score, string Form)> Filled(SearchTask task, TextModel writer)
+    private IReadOnlyList<(string Template, double Score, string Form)> Filled(
+        SearchTask task, TextModel writer, CancellationToken stop)
     {
         var run = new TemplateSearchRun(
             task,
@@ -236,8 +279,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             spec.MaxLength ?? 20);
         IReadOnlyList<(string Template, double Score, string Form)> all =
         [
-            .. run.Written(first: false).Select(pair => (pair.Template, pair.Score, "text first")),
-            .. run.Written(first: true).Select(pair => (pair.Template, pair.Score, "answer first")),
+            .. run.Written(first: false, stop).Select(pair => (pair.Template, pair.Score, "text first")),
+            .. run.Written(first: true, stop).Select(pair => (pair.Template, pair.Score, "answer first")),
         ];
         return all.Count > 0
             ? all
@@ -254,7 +297,7 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             spec.Samples,
             spec.Temperature,
             spec.MaxLength ?? 64,
-            seed)).Written(stop);
+            seed)).All(stop);
         return written.Count > 0
             ? [.. written.Select(pair => (pair.Template, (double)pair.Times, "written"))]
             : throw new InputException($"None of {spec.Samples} answers is a template with [mask] that the model can read. Say with --ask "

@@ -22,8 +22,9 @@ internal sealed class TemplateSearchRun(
 {
     /// <summary>The templates of one form, with their log-likelihoods, the best first.</summary>
     /// <param name="first">Whether the answer stands before the text.</param>
+    /// <param name="cancellation">Stops between two beams.</param>
     /// <exception cref="InputException">The writer has no gap tokens.</exception>
-    internal IReadOnlyList<(string Template, double Score)> Written(bool first)
+    internal IReadOnlyList<(string Template, double Score)> Written(bool first, CancellationToken cancellation)
     {
         var tokens = PromptTokens.Of(writer.Tokenizer);
         if (writer.Model.Reading != Reading.EncoderDecoder || tokens.Sentinels.Count < 3)
@@ -56,7 +57,8 @@ internal sealed class TemplateSearchRun(
                 tokens.Sentinels,
                 end,
                 stop,
-                [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]));
+                [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]),
+            cancellation);
         var texts = string.Join(' ', fields.Select(field => $"{{{field}}}"));
         string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);
         return

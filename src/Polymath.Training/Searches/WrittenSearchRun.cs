@@ -1,7 +1,9 @@
+using System.Text.RegularExpressions;
 using Polymath.Models;
 using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text;
+using Polymath.Text.Prompts;
 using Polymath.Text.Templates;
 
 namespace Polymath.Training.Searches;
@@ -21,7 +23,7 @@ internal sealed class WrittenSearchRun(SearchTask task, TextModel writer, Writer
     /// <summary>The templates that were written and can be read, and how often each was; the most frequent first.</summary>
     /// <param name="cancellation">Stops between two tokens.</param>
     /// <exception cref="InputException">The model does not write, a question is too long, or names a field that the rows lack.</exception>
-    internal IReadOnlyList<(string Template, int Times)> Written(CancellationToken cancellation)
+    internal IReadOnlyList<(string Template, int Times)> All(CancellationToken cancellation)
     {
         TokenGenerator.Check(writer.Model);
         var question = new FieldText(settings.Ask ?? $"Say this in other words, and keep {Shown()}: {{template}}");
@@ -39,23 +41,35 @@ internal sealed class WrittenSearchRun(SearchTask task, TextModel writer, Writer
 
     private int[] Filled(FieldText question, Row row)
     {
-        var fields = new Dictionary<string, string>(row.Fields, StringComparer.Ordinal) { ["template"] = Bracketed(task.Template) };
+        var fields = new Dictionary<string, string>(row.Fields, StringComparer.Ordinal) { ["template"] = Bracketed() };
         if (question.Parts.FirstOrDefault(part => part.IsField && !fields.ContainsKey(part.Text)) is { Text: { } missing })
             throw new InputException($"--ask names {{{missing}}}, which {row.Name} has not. There is {string.Join(", ", fields.Keys)}.");
         return writer.Contract.Encode([new Turn(question.Fill(fields))], writer.Tokenizer);
     }
 
-    private string Bracketed(string template) =>
-        marks.Aggregate(template, (text, mark) => text.Replace($"{{{mark}}}", $"[{mark}]", StringComparison.Ordinal));
+    // The template's blocks as a writer reads them: without filters, and with braces that are text.
+    private string Bracketed() => string.Concat(PromptTemplate.Written(task.Template, forward: false).Blocks.Select(block =>
+        block.Prefix + block switch
+        {
+            TextBlock text => text.Text,
+            FieldBlock field => $"[{field.Field}]",
+            MetaBlock meta => $"[{meta.Name}]",
+            MaskBlock => $"[{TemplateFields.Mask}]",
+            _ => "",
+        }));
+
+    // Word pieces have spaces between them, and some tokenizers write small letters only.
+    private static Regex Written(string mark) =>
+        new($@"\[\s*{Regex.Escape(mark)}\s*\]", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase);
 
     // The first line with a place for the answer. Braces of the writer's own are text.
     private string? Read(string answer)
     {
         var line = answer.ReplaceLineEndings("\n").Split('\n').Select(line => line.Trim())
-            .FirstOrDefault(line => line.Contains($"[{TemplateFields.Mask}]", StringComparison.Ordinal));
+            .FirstOrDefault(Written(TemplateFields.Mask).IsMatch);
         if (line is null) return null;
         var text = line.Replace("{", "{{", StringComparison.Ordinal).Replace("}", "}}", StringComparison.Ordinal);
-        return marks.Aggregate(text, (made, mark) => made.Replace($"[{mark}]", $"{{{mark}}}", StringComparison.Ordinal));
+        return marks.Aggregate(text, (made, mark) => Written(mark).Replace(made, _ => $"{{{mark}}}"));
     }
 }
 
