@@ -39,6 +39,7 @@ internal sealed class Comparing(TrainingPlan plan, RecipeReading reading, string
     internal ComparisonReport All(Func<string, IEnumerable<string>> command, CancellationToken stop)
     {
         var failed = new Dictionary<string, string>();
+        foreach (var note in plan.Notes) Console.WriteLine(note);
         if (from is null && plan.Before() is { } before)
         {
             Fits(Base, before);

@@ -30,8 +30,11 @@ public sealed record ChoiceAbility(
     string? ShotsBy = null,
     [Bounds(1)] int Rows = 1000,
     DataSplit? Split = null,
-    [Bounds(1)] int MaxNewTokens = 256) : AbilitySpec
+    [Bounds(1)] int MaxNewTokens = ChoiceAbility.UsualNewTokens) : AbilitySpec
 {
+    /// <summary>The most tokens of a written answer, where nothing is said.</summary>
+    public const int UsualNewTokens = 256;
+
     /// <inheritdoc/>
     public override bool HigherIsBetter => true;
 

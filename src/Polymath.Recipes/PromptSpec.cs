@@ -45,6 +45,10 @@ public sealed record PromptMethod(
     /// <param name="ask">The number of the prompt.</param>
     public string KeyOf(int ask) => Prompts is null ? "template" : $"prompts[{ask}].template";
 
+    /// <summary>Whether it looks at training rows with their labels before the first step, or where nothing is trained.</summary>
+    public bool LooksAtLabels => Demonstrations is not null || (Together == PromptsTogether.Accuracy && Prompts is { Count: > 1 })
+        || Asks().Any(ask => ask.Verbalizer is WordSearchSpec or PrototypesSpec);
+
     /// <summary>Whether it has weights of its own, which are trained whatever else is.</summary>
     public bool HasWeights => (Together == PromptsTogether.Learned && Prompts is { Count: > 1 })
         || Asks().Any(ask => TemplateFields.HasSoft(ask.Template) || ask.Verbalizer!.Learns);

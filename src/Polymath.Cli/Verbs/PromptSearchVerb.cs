@@ -21,8 +21,9 @@ internal static class PromptSearchVerb
         var choice = new Options();
         var command = new Command(
             "search",
-            "Searches for a prompt: trigger words by gradients (autoprompt), templates that a T5 writes (lmbff), or label words (words). "
-                + "Writes a leaderboard and found.yaml, which a recipe names: template: {file: found.yaml}.");
+            "Searches for a prompt: trigger words by gradients (autoprompt), templates that a T5 fills (lmbff) or any model writes "
+                + "(written), or label words (words). Writes a leaderboard and found.yaml, which a recipe names: "
+                + "template: {file: found.yaml}.");
         command.Add(choice.Recipe);
         foreach (var option in choice.All) command.Add(option);
         var hubs = new HubUse();
@@ -81,10 +82,11 @@ internal static class PromptSearchVerb
         internal readonly Argument<string> Recipe = new("recipe") { Description = "The recipe's file." };
         private readonly Option<string> stage =
             new("--stage") { Description = "The task stage whose prompt is the start, and whose rows are read.", Required = true };
-        private readonly Option<string> kind = new("--kind") { Description = "autoprompt, lmbff or words.", Required = true };
+        private readonly Option<string> kind = new("--kind") { Description = "autoprompt, lmbff, words or written.", Required = true };
         private readonly Option<string?> from =
             new("--from") { Description = "A run of the recipe, whose model before the stage is asked; the recipe's own when left out." };
-        private readonly Option<string?> writer = new("--writer") { Description = "lmbff: the folder or run of the T5 that writes." };
+        private readonly Option<string?> writer =
+            new("--writer") { Description = "lmbff, written: the folder or run of the model that writes." };
         private readonly Option<int?> shots = new("--shots")
         {
             Description = "The training rows of each label, and as many others to choose by; the stage's own split when left out.",
@@ -97,7 +99,15 @@ internal static class PromptSearchVerb
         private readonly Option<int> batch = Count("--batch", 32, "autoprompt: the rows of a gradient, and those that words are tried on.");
         private readonly Option<int> beams =
             Count("--beams", 20, "lmbff: the beams; words: how many combinations are tried on the development split.");
-        private readonly Option<int> length = Count("--max-length", 20, "lmbff: the most tokens that are written.");
+        private readonly Option<int?> length =
+            new("--max-length") { Description = "lmbff, written: the most tokens that are written (20, 64)." };
+        private readonly Option<string?> ask = new("--ask")
+        {
+            Description = "written: what the writer is asked; {template} is the stage's template, {FIELD} a training row's field.",
+        };
+        private readonly Option<int> samples = Count("--samples", 40, "written: how often the writer is asked.");
+        private readonly Option<double> temperature =
+            new("--temperature") { Description = "written: the temperature of its answers.", DefaultValueFactory = _ => 1 };
         private readonly Option<string?> forbid =
             new("--forbid") { Description = "autoprompt: words that are never chosen, besides labels and their words." };
         private readonly Option<int> keep = Count("--keep", 3, "How many of the best are kept as files.");
@@ -106,13 +116,13 @@ internal static class PromptSearchVerb
         internal readonly Option<string[]> Set =
             new("--set") { Description = "Overrides a setting of the recipe.", DefaultValueFactory = _ => [] };
         internal readonly Option<int?> StopAfter =
-            new("--stop-after") { Description = "Stops after so many exchanges or templates; the same command goes on." };
+            new("--stop-after") { Description = "Stops after so many exchanges or candidates; the same command goes on." };
         internal readonly Option<bool> Json = new("--json") { Description = "Prints the candidates as JSON." };
 
         internal IEnumerable<Option> All =>
         [
-            stage, kind, from, writer, shots, triggers, candidates, iterations, restarts, batch, beams, length, forbid, keep, Folder, Small,
-            Set, StopAfter, Json,
+            stage, kind, from, writer, shots, triggers, candidates, iterations, restarts, batch, beams, length, forbid, keep, ask, samples,
+            temperature, Folder, Small, Set, StopAfter, Json,
         ];
 
         private static Option<int> Count(string name, int value, string description) =>
@@ -122,8 +132,29 @@ internal static class PromptSearchVerb
             ? count
             : throw new InputException($"{option.Name} is {parsed.GetValue(option)}; write a number from 1 to 100,000.");
 
+        // The options that only some kinds read.
+        private IEnumerable<(Option Option, IReadOnlyList<SearchKind> Kinds)> Own =>
+        [
+            (writer, [SearchKind.Lmbff, SearchKind.Written]), (triggers, [SearchKind.Autoprompt]),
+            (candidates, [SearchKind.Autoprompt, SearchKind.Words]), (iterations, [SearchKind.Autoprompt]),
+            (restarts, [SearchKind.Autoprompt]), (batch, [SearchKind.Autoprompt]), (beams, [SearchKind.Lmbff, SearchKind.Words]),
+            (length, [SearchKind.Lmbff, SearchKind.Written]), (forbid, [SearchKind.Autoprompt]), (ask, [SearchKind.Written]),
+            (samples, [SearchKind.Written]), (temperature, [SearchKind.Written]),
+        ];
+
+        private SearchKind KindOf(ParseResult parsed)
+        {
+            var asked = Words.Read<SearchKind>("--kind", parsed.GetRequiredValue(kind));
+            foreach (var (option, kinds) in Own)
+                if (!kinds.Contains(asked) && parsed.GetResult(option) is { Implicit: false })
+                    throw new InputException($"{option.Name} belongs to --kind {string.Join(" and ", kinds.Select(Name))}; a search of the "
+                        + $"kind {Name(asked)} does not read it. Leave it out.");
+            return asked;
+            static string Name(SearchKind one) => one.ToString().ToLowerInvariant();
+        }
+
         internal SearchSpec Read(ParseResult parsed) => new(
-            Words.Read<SearchKind>("--kind", parsed.GetRequiredValue(kind)),
+            KindOf(parsed),
             parsed.GetRequiredValue(stage),
             parsed.GetValue(from),
             parsed.GetValue(writer),
@@ -136,8 +167,13 @@ internal static class PromptSearchVerb
             Above(parsed, restarts),
             Above(parsed, batch),
             Above(parsed, beams),
-            Above(parsed, length),
+            parsed.GetValue(length) is < 1
+                ? throw new InputException($"--max-length is {parsed.GetValue(length)}; write 1 or more, or leave it out.")
+                : parsed.GetValue(length),
             parsed.GetValue(forbid) is { } words ? Words.List(words) : null,
-            Above(parsed, keep));
+            Above(parsed, keep),
+            parsed.GetValue(ask),
+            Above(parsed, samples),
+            parsed.GetValue(temperature));
     }
 }

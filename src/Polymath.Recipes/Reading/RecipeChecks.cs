@@ -201,15 +201,26 @@ internal sealed class RecipeChecks(Checks checks)
                     $"'{key}' is missing",
                     $"add {key}: {(key == "choices" ? "[TEXT, TEXT]" : "TEXT")}, or the format of a benchmark");
         }
-        if (ability is { Shots: > 0, ShotsFrom: null, Split: null or DataSplit.Train } && checks.Sound($"{path}.shots"))
+        Solved(ability, path);
+        if (ability is { Format: not ChoiceFormat.Gsm8k, MaxNewTokens: not ChoiceAbility.UsualNewTokens }
+            && checks.Sound($"{path}.format", $"{path}.maxNewTokens"))
+            checks.Fault($"{path}.maxNewTokens", "nothing is written: candidates are scored", "leave it out, or write format: gsm8k");
+        if (ability is { Format: ChoiceFormat.Gsm8k, Score: not ChoiceScore.Sum } && checks.Sound($"{path}.score"))
+            checks.Fault($"{path}.score", "an answer that is written has no candidates", "leave it out");
+    }
+
+    private void Solved(ChoiceAbility ability, string path)
+    {
+        if (!checks.Sound($"{path}.shots", $"{path}.shotsFrom", $"{path}.split")) return;
+        if (ability is { Shots: > 0, Split: null or DataSplit.Train } && (ability.ShotsFrom ?? ability.Data) == ability.Data)
             checks.Fault(
                 $"{path}.shotsFrom",
                 "solved questions would be taken from the questions themselves",
-                "add shotsFrom: DATA, or split: validation");
-        if (ability is { Shots: 0, ShotsFrom: not null } && checks.Sound($"{path}.shots"))
-            checks.Fault($"{path}.shotsFrom", "no solved questions are asked for", "add shots: WHOLE-NUMBER, or leave it out");
-        if (ability is { Format: ChoiceFormat.Gsm8k, Score: not ChoiceScore.Sum } && checks.Sound($"{path}.score"))
-            checks.Fault($"{path}.score", "an answer that is written has no candidates", "leave it out");
+                ability.ShotsFrom is null ? "add shotsFrom: DATA, or split: validation" : "name other data, or add split: validation");
+        if (ability.Shots > 0) return;
+        foreach (var (key, given) in new[] { ("shotsFrom", ability.ShotsFrom), ("shotsBy", ability.ShotsBy) })
+            if (given is not null)
+                checks.Fault($"{path}.{key}", "no solved questions are asked for", "add shots: WHOLE-NUMBER, or leave it out");
     }
 
     // A head over labels replaces the head over words: no later stage can predict words.

@@ -31,7 +31,7 @@ public sealed class PromptPlan : TrainingPlan
         ArgumentNullException.ThrowIfNull(names);
         ArgumentNullException.ThrowIfNull(shots);
         var tasks = recipe.Stages.Where(stage => stage.Objective is TaskSpec).Select(stage => stage.Name).ToList();
-        stages = [.. names.Select(name => recipe.Stages.FirstOrDefault(stage => stage.Name == name && tasks.Contains(name))
+        stages = [.. names.Distinct().Select(name => recipe.Stages.FirstOrDefault(stage => stage.Name == name && tasks.Contains(name))
             ?? throw new InputException($"--prompts names '{name}', which is no task stage of the recipe; those are "
                 + $"{string.Join(", ", tasks)}."))];
         foreach (var stage in stages)
@@ -46,19 +46,42 @@ public sealed class PromptPlan : TrainingPlan
                     + $"{ParentOf(stages[0]) ?? "the recipe's model"}. Give all of them from: STAGE, so that they start from one model.");
         }
         before = ParentOf(stages[0]);
-        Candidates =
-        [
-            .. shots.SelectMany(count => stages.Where(stage => count != 0 || !stage.TrainsHead).SelectMany(stage =>
-                Enumerable.Range(0, count == 0 ? 1 : seeds).Select(i => new Candidate(
-                    $"{stage.Name} {count?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "full"}",
-                    recipe.Seed + i,
-                    null,
-                    null)
-                {
-                    Stage = stage.Name, Shots = count,
-                }))),
-        ];
-        if (Candidates.Count == 0) throw new InputException("A head over labels cannot be asked without training. Give --shots 16, too.");
+        Candidates = [.. shots.Distinct().SelectMany(count => stages.Where(stage => count != 0 || NeedsRows(stage) is null)
+            .SelectMany(stage => Enumerable.Range(0, count == 0 ? 1 : seeds).Select(i => CandidateOf(stage, count, i))))];
+        Notes = shots.Contains(0)
+            ? [.. stages.Where(stage => NeedsRows(stage) is not null).Select(stage =>
+                $"{stage.Name} cannot be asked without training rows, and is left out at 0: {NeedsRows(stage)}.")]
+            : [];
+        if (Candidates.Count == 0) throw new InputException($"{string.Join(" ", Notes)} Give --shots 16, too.");
+        var folders = Candidates.GroupBy(one => one.Folder, StringComparer.OrdinalIgnoreCase);
+        if (folders.FirstOrDefault(group => group.Count() > 1) is { } shared)
+            throw new InputException($"{string.Join(" and ", shared.Select(one => one.Stage))} would share the folder {shared.Key}: their "
+                + "names differ in punctuation or capitals only. Leave one out, or rename its stage.");
+    }
+
+    private Candidate CandidateOf(StageSpec stage, int? count, int seed) => new(
+        $"{stage.Name} {count?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "full"}",
+        Recipe.Seed + seed,
+        null,
+        null)
+    {
+        Stage = stage.Name, Shots = count,
+    };
+
+    // Why a stage has no result without rows; null where it has one.
+    private static string? NeedsRows(StageSpec stage) => stage switch
+    {
+        { TrainsHead: true } => "its head over labels has to be trained",
+        { Method: PromptMethod { LooksAtLabels: true } } => "its prompt looks at rows with their labels before the first step",
+        _ => null,
+    };
+
+    // The recipe may have data of this name already.
+    private static string Few(string source, Dictionary<string, DataSpec> taken)
+    {
+        var name = $"{source}-few";
+        for (var i = 2; taken.ContainsKey(name); i++) name = $"{source}-few{i}";
+        return name;
     }
 
     private static string LabelOf(StageSpec stage) => ((TaskSpec)stage.Objective).Label;
@@ -76,6 +99,9 @@ public sealed class PromptPlan : TrainingPlan
 
     /// <inheritdoc/>
     public override IReadOnlyList<Candidate> Candidates { get; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Notes { get; }
 
     /// <inheritdoc/>
     public override string? BaseStage => before;
@@ -107,7 +133,7 @@ public sealed class PromptPlan : TrainingPlan
         var source = stage.Sources[0];
         if (candidate.Shots is > 0 and var count)
         {
-            source = $"{source}-few";
+            source = Few(source, data);
             data[source] = new ViewSpec(stage.Sources[0], Few: new FewSpec(LabelOf(stage), count, candidate.Seed));
         }
         var own = Only([stage with { Data = [source], From = null, Require = null, Else = null }], [], Recipe);

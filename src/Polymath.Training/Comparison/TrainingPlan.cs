@@ -26,6 +26,9 @@ public abstract class TrainingPlan
     /// <summary>What is trained, in order.</summary>
     public abstract IReadOnlyList<Candidate> Candidates { get; }
 
+    /// <summary>What is left out of the comparison and why, as sentences.</summary>
+    public virtual IReadOnlyList<string> Notes => [];
+
     /// <summary>The stage whose model all candidates start from; null for the recipe's own model.</summary>
     public abstract string? BaseStage { get; }
 

@@ -17,13 +17,16 @@ public enum SearchKind
 
     /// <summary>Label words that the model expects (Gao et al. 2021).</summary>
     Words,
+
+    /// <summary>Templates that any model writes when it is asked.</summary>
+    Written,
 }
 
 /// <summary>What is searched, and how.</summary>
 /// <param name="Kind">The kind.</param>
 /// <param name="Stage">The task stage.</param>
 /// <param name="From">A run of the recipe whose model is asked; null for the recipe's own model.</param>
-/// <param name="Writer">The folder of the encoder-decoder that writes templates.</param>
+/// <param name="Writer">The folder of the model that writes templates.</param>
 /// <param name="Shots">The training rows of each label, and as many others to choose by; null for the stage's own split.</param>
 /// <param name="Triggers">How many trigger words are searched.</param>
 /// <param name="Candidates">Trigger words: how many are tried in a place. Label words: how many of each label are combined.</param>
@@ -31,9 +34,12 @@ public enum SearchKind
 /// <param name="Restarts">How often trigger words start anew.</param>
 /// <param name="Batch">The rows of a gradient.</param>
 /// <param name="Beams">The beams of templates, or the combinations of label words that are tried on the development split.</param>
-/// <param name="MaxLength">The most tokens of a written template.</param>
+/// <param name="MaxLength">The most tokens of a written template; null for 20 between fields, and for 64 of a whole one.</param>
 /// <param name="Forbidden">Trigger words that are never chosen.</param>
 /// <param name="Keep">How many of the best are kept as files.</param>
+/// <param name="Ask">What the model that writes is asked; null for the stage's template in other words.</param>
+/// <param name="Samples">How often it is asked.</param>
+/// <param name="Temperature">The temperature of its answers.</param>
 public sealed record SearchSpec(
     SearchKind Kind,
     string Stage,
@@ -46,9 +52,12 @@ public sealed record SearchSpec(
     int Restarts = 2,
     int Batch = 32,
     int Beams = 20,
-    int MaxLength = 20,
+    int? MaxLength = null,
     IReadOnlyList<string>? Forbidden = null,
-    int Keep = 3);
+    int Keep = 3,
+    string? Ask = null,
+    int Samples = 40,
+    double Temperature = 1);
 
 /// <summary>
 /// A search for prompts in a folder of its own. After each part its state is written, so that the same command goes on where it stopped and
@@ -101,8 +110,9 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             stage,
             model,
             Rows(materials, stage),
-            Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength));
-        var state = Saved(JsonSerializer.Serialize(spec with { Keep = 0 }) + recipe.Seed);
+            Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength),
+            stop);
+        var state = Saved($"{JsonSerializer.Serialize(spec with { Keep = 0 })} seed {recipe.Seed} of {asked.Digest()}");
         var left = parts;
         bool Goes()
         {
@@ -115,11 +125,9 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             state = spec.Kind switch
             {
                 SearchKind.Autoprompt => Triggers(asked, recipe.Seed, ref state, Goes),
-                SearchKind.Lmbff => Templates(asked, ref state, Goes),
-                _ => state with
-                {
-                    Found = new WordSearchRun(asked, spec.Candidates, spec.Beams).Find((done, all) => Tell("label words", done, all)),
-                },
+                SearchKind.Lmbff => Templates(asked, (task, writer) => Filled(task, writer, stop), ref state, Goes),
+                SearchKind.Written => Templates(asked, (task, writer) => Asked(task, writer, recipe.Seed, stop), ref state, Goes),
+                _ => LabelWords(asked, ref state, Goes),
             };
         Save(state with { Done = true });
         // The stage's own prompt, to see what the search has brought.
@@ -155,11 +163,32 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
                 + $"{string.Join(", ", recipe.Stages.Where(one => one.Method is PromptMethod).Select(one => one.Name))}.");
         if (method.Asks().Count > 1 || method.Asks()[0].Verbalizer?.Answers > 1)
             throw new InputException($"Stage {spec.Stage} asks by several prompts or for several answers; a search needs one of each.");
+        Suits(method);
         var parent = recipe.ParentOf(recipe.Visits().First(visit => visit.Stage == stage))?.Stage.Name;
         var alone = recipe with { Stages = [stage], Rounds = null, Abilities = null };
         if (spec.From is null) return (alone, stage);
         var model = new PretrainedSpec(Path.GetFullPath(TextModel.Locate(spec.From, parent)));
         return (alone with { Model = model, Tokenizer = null }, stage);
+    }
+
+    // A candidate is scored by the first tokens of words behind its prompt, so a stage that reads its answers in another way would be
+    // searched for another stage than itself.
+    private void Suits(PromptMethod method)
+    {
+        var ask = method.Asks()[0];
+        var (read, calibration) = ask.Verbalizer switch
+        {
+            WordsSpec words => (words.Read, words.Calibration),
+            OneToOneSpec one => (one.Read, one.Calibration),
+            var other => throw Other($"has a verbalizer of the kind {other!.Kind}", "Write verbalizer: {words: {LABEL: WORD}}"),
+        };
+        if (read != WordReading.First)
+            throw Other($"has verbalizer.read {read.ToString().ToLowerInvariant()}", "Write read: first");
+        if (calibration is not null) throw Other("calibrates its words", "Leave out calibrate and contentFree");
+        if (method.Demonstrations is not null) throw Other("shows demonstrations", "Leave them out");
+        if (TemplateFields.HasSoft(ask.Template)) throw Other("has soft tokens in its template", "Write words in their place");
+        InputException Other(string what, string hint) => new($"Stage {spec.Stage} {what}, and a search scores a prompt of text by the "
+            + $"first tokens of its labels' words. {hint}, or name another stage with --stage.");
     }
 
     private SavedState Saved(string asked)
@@ -179,8 +208,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
                 ?? throw new JsonException("it is null");
             return saved.Asked == asked
                 ? saved
-                : throw new InputException($"{folder} belongs to another search, with other settings. Give another folder with --run-dir, "
-                    + "or remove this one.");
+                : throw new InputException($"{folder} belongs to another search: with other settings, another prompt, other rows or "
+                    + "another model. Give another folder with --run-dir, or remove this one.");
         }
         catch (JsonException e)
         {
@@ -216,27 +245,78 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         return state;
     }
 
-    private SavedState Templates(SearchTask task, ref SavedState state, Func<bool> goes)
+    private SavedState LabelWords(SearchTask task, ref SavedState state, Func<bool> goes)
+    {
+        var chosen = new WordSearchRun(task, spec.Candidates, spec.Beams).Chosen();
+        while (state.Found.Count < chosen.Count && goes())
+        {
+            var (words, accuracy) = chosen[state.Found.Count];
+            state = state with
+            {
+                Found =
+                [
+                    .. state.Found,
+                    task.Scored(
+                        task.Template,
+                        words,
+                        accuracy,
+                        "words"),
+                ],
+            };
+            Tell("label words", state.Found.Count, chosen.Count);
+        }
+        return state;
+    }
+
+    // What an encoder-decoder fills into gaps.
+    private IReadOnlyList<(string Template, double Score, string Form)> Filled(
+        SearchTask task, TextModel writer, CancellationToken stop)
+    {
+        var run = new TemplateSearchRun(
+            task,
+            writer,
+            spec.Beams,
+            spec.MaxLength ?? 20);
+        IReadOnlyList<(string Template, double Score, string Form)> all =
+        [
+            .. run.Written(first: false, stop).Select(pair => (pair.Template, pair.Score, "text first")),
+            .. run.Written(first: true, stop).Select(pair => (pair.Template, pair.Score, "answer first")),
+        ];
+        return all.Count > 0
+            ? all
+            : throw new InputException("The writer closed no gap, so there is no template. Train it longer, or allow longer templates with "
+                + "--max-length.");
+    }
+
+    // What a model answers when it is asked.
+    private IReadOnlyList<(string Template, double Score, string Form)> Asked(
+        SearchTask task, TextModel writer, long seed, CancellationToken stop)
+    {
+        var written = new WrittenSearchRun(task, writer, new WriterSettings(
+            spec.Ask,
+            spec.Samples,
+            spec.Temperature,
+            spec.MaxLength ?? 64,
+            seed)).All(stop);
+        return written.Count > 0
+            ? [.. written.Select(pair => (pair.Template, (double)pair.Times, "written"))]
+            : throw new InputException($"None of {spec.Samples} answers is a template with [mask] that the model can read. Say with --ask "
+                + "how one looks, give an example in it, or name a writer that was finetuned on templates.");
+    }
+
+    private SavedState Templates(
+        SearchTask task,
+        Func<SearchTask, TextModel, IReadOnlyList<(string Template, double Score, string Form)>> write,
+        ref SavedState state,
+        Func<bool> goes)
     {
         if (state.Templates is null)
         {
             if (spec.Writer is not { } place)
-                throw new InputException("A search of the kind lmbff needs a model that writes. Name the folder of a T5, or a run, with "
-                    + "--writer.");
+                throw new InputException($"A search of the kind {spec.Kind.ToString().ToLowerInvariant()} needs a model that writes. Name "
+                    + $"the folder of {(spec.Kind == SearchKind.Lmbff ? "a T5" : "a model")}, or a run, with --writer.");
             using var writer = TextModel.Open(place);
-            var run = new TemplateSearchRun(
-                task,
-                writer,
-                spec.Beams,
-                spec.MaxLength);
-            List<(string Template, double Score, string Form)> all =
-            [
-                .. run.Written(first: false).Select(pair => (pair.Template, pair.Score, "text first")),
-                .. run.Written(first: true).Select(pair => (pair.Template, pair.Score, "answer first")),
-            ];
-            if (all.Count == 0)
-                throw new InputException("The writer closed no gap, so there is no template. Train it longer, or allow longer templates "
-                    + "with --max-length.");
+            var all = write(task, writer);
             state = state with
             {
                 Templates = [.. all.Select(one => one.Template)], Scores = [.. all.Select(one => one.Score)],

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
@@ -14,19 +16,23 @@ public sealed class SearchTask
 {
     private readonly CutSide cut;
     private readonly int most;
+    private readonly CancellationToken stop;
 
     /// <summary>The task of a stage.</summary>
     /// <param name="stage">The stage.</param>
     /// <param name="model">The model that is asked.</param>
     /// <param name="rows">The stage's rows.</param>
     /// <param name="most">The most tokens of a row.</param>
+    /// <param name="stop">Stops between two passes of rows.</param>
     /// <exception cref="InputException">There are no rows for choosing, or words are not known.</exception>
     internal SearchTask(
         StageSpec stage,
         TextModel model,
         IReadOnlyList<Row> rows,
-        int most)
+        int most,
+        CancellationToken stop)
     {
+        this.stop = stop;
         var ask = ((PromptMethod)stage.Method!).Asks()[0];
         var label = ((TaskSpec)stage.Objective).Label;
         (Model, Template, cut, this.most) = (model, ask.Template!, ask.Cut ?? CutSide.Tail, most);
@@ -38,7 +44,8 @@ public sealed class SearchTask
         if (Development.Count == 0)
             throw new InputException($"Stage {stage.Name} has no validation rows to choose by. Give its data a larger split.validation, or "
                 + "take --shots 16.");
-        NumberOf = row => Labels.ToList().IndexOf(LabelOf(row));
+        var numbers = Labels.Select((name, i) => (name, i)).ToDictionary(pair => pair.name, pair => pair.i, StringComparer.Ordinal);
+        NumberOf = row => numbers[LabelOf(row)];
         Words = Labels.ToDictionary(name => name, name => ask.Verbalizer?.Given?.GetValueOrDefault(name) ?? [name]);
     }
 
@@ -60,6 +67,22 @@ public sealed class SearchTask
     /// <summary>The rows for choosing.</summary>
     public IReadOnlyList<Row> Development { get; }
 
+    /// <summary>
+    /// What the candidates depend on besides the search's settings: the prompt, the rows with their labels, and the model's weights.
+    /// </summary>
+    internal string Digest()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes($"{text.Length}:{text}"));
+        foreach (var text in new[] { Template, $"{cut}", $"{most}", ModelSignature.Of(Model.Model).ToString() }) Add(text);
+        foreach (var label in Labels)
+            foreach (var text in Words[label].Prepend(label)) Add(text);
+        foreach (var row in Train.Concat(Development))
+            foreach (var text in row.Fields.OrderBy(field => field.Key, StringComparer.Ordinal)
+                .SelectMany(field => new[] { field.Key, field.Value }).Append($"{row.Split} {NumberOf(row)}")) Add(text);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
     /// <summary>The number of a row's label.</summary>
     internal Func<Row, int> NumberOf { get; }
 
@@ -77,6 +100,20 @@ public sealed class SearchTask
     {
         var reader = new PromptReader(Model, new AskSpec(template, Cut: cut));
         return [.. rows.Select(row => reader.Row(row.Name, row.Fields, most))];
+    }
+
+    /// <summary>Whether the model can read a template: what a model has written may be anything, and is then no candidate.</summary>
+    /// <param name="template">The template.</param>
+    internal bool IsRead(string template)
+    {
+        try
+        {
+            return Asked(template, Train.Take(1)).Count == 1;
+        }
+        catch (InputException)
+        {
+            return false;
+        }
     }
 
     /// <summary>The logits of the vocabulary [n, V] where rows' answers are read.</summary>
@@ -103,6 +140,7 @@ public sealed class SearchTask
         var parts = new List<Tensor>();
         foreach (var pass in Passes(rows))
         {
+            stop.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
             parts.Add(Logits([.. pass.Select(pair => pair.Row)]).MoveToOuterDisposeScope());
         }
@@ -127,6 +165,7 @@ public sealed class SearchTask
         using var frozen = no_grad();
         foreach (var pass in Passes(rows))
         {
+            stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
             var shares = Logits([.. pass.Select(pair => pair.Row)]).log_softmax(-1);
             var means = stack(tokens.Select(own => shares.index_select(1, tensor(own, device: shares.device)).mean([1L])), 1);

@@ -22,8 +22,9 @@ internal sealed class TemplateSearchRun(
 {
     /// <summary>The templates of one form, with their log-likelihoods, the best first.</summary>
     /// <param name="first">Whether the answer stands before the text.</param>
+    /// <param name="cancellation">Stops between two beams.</param>
     /// <exception cref="InputException">The writer has no gap tokens.</exception>
-    internal IReadOnlyList<(string Template, double Score)> Written(bool first)
+    internal IReadOnlyList<(string Template, double Score)> Written(bool first, CancellationToken cancellation)
     {
         var tokens = PromptTokens.Of(writer.Tokenizer);
         if (writer.Model.Reading != Reading.EncoderDecoder || tokens.Sentinels.Count < 3)
@@ -56,27 +57,15 @@ internal sealed class TemplateSearchRun(
                 tokens.Sentinels,
                 end,
                 stop,
-                [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]));
+                [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]),
+            cancellation);
         var texts = string.Join(' ', fields.Select(field => $"{{{field}}}"));
         string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);
         return
         [
-            .. beams.Select(beam => (Text: Template(beam), beam.Score)).Where(pair => pair.Text is { } text && IsRead(text))
+            .. beams.Select(beam => (Text: Template(beam), beam.Score)).Where(pair => pair.Text is { } text && task.IsRead(text))
                 .Select(pair => (pair.Text!, pair.Score)).DistinctBy(pair => pair.Item1),
         ];
-    }
-
-    // The model writes anything, marks of templates too; what cannot be read as one template is no candidate.
-    private bool IsRead(string template)
-    {
-        try
-        {
-            return task.Asked(template, task.Train.Take(1)).Count == 1;
-        }
-        catch (InputException)
-        {
-            return false;
-        }
     }
 
     // What was written behind the first gap, and behind the second one.

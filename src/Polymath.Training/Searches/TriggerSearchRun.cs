@@ -3,6 +3,7 @@ using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Text.Prompts;
 using Polymath.Tuning.Prompts;
 using Polymath.Tuning.Prompts.Searches;
 using static TorchSharp.torch;
@@ -43,8 +44,6 @@ internal sealed record TriggerState(
 /// </summary>
 internal sealed class TriggerSearchRun
 {
-    private const string Mask = "{mask}";
-
     private readonly SearchTask task;
     private readonly TriggerSettings settings;
     private readonly IReadOnlyDictionary<int, string> allowed;
@@ -52,20 +51,21 @@ internal sealed class TriggerSearchRun
     private readonly IReadOnlyList<long[]> words;
     private readonly IReadOnlyList<TokenRow> rows;
     private readonly int[] order;
+    private readonly int place;
 
     /// <summary>A search.</summary>
     /// <param name="task">The task.</param>
     /// <param name="settings">The settings.</param>
-    /// <exception cref="InputException">The template has trigger or soft tokens of its own, or no word is left to choose.</exception>
+    /// <exception cref="InputException">No word is left to choose.</exception>
     internal TriggerSearchRun(SearchTask task, TriggerSettings settings)
     {
         (this.task, this.settings, words) = (task, settings, task.TokensOf(task.Words));
-        if (TemplateFields.HasSoft(task.Template))
-            throw new InputException("The stage's template has soft tokens, and a search for trigger words puts its own there. Name a "
-                + "stage whose template is written.");
         // Trigger words are soft tokens until they are chosen.
         var soft = string.Concat(Enumerable.Repeat("{soft}", settings.Triggers));
-        rows = task.Asked(task.Template.Replace(Mask, soft + Mask, StringComparison.Ordinal), task.Train);
+        // A doubled brace is text, and OpenPrompt's blocks are places too, so the template is read.
+        place = PromptTemplate.Written(task.Template, task.Model.Model.Reading == Reading.Decoder).Blocks.OfType<MaskBlock>().Single()
+            .Position;
+        rows = task.Asked(task.Template.Insert(place, soft), task.Train);
         var forbidden = settings.Forbidden.Concat(task.Words.SelectMany(pair => pair.Value.Append(pair.Key)))
             .Select(word => word.Trim().ToLowerInvariant()).ToHashSet(StringComparer.Ordinal);
         allowed = SearchWords.Allowed(task.Model.Tokenizer).Where(pair => !forbidden.Contains(pair.Value.Trim().ToLowerInvariant()))
@@ -102,16 +102,16 @@ internal sealed class TriggerSearchRun
     {
         if (state.Iteration >= settings.Iterations) return Begin(state.Restart + 1, state.Found);
         var (one, other) = Drawn(state);
-        var place = state.Iteration % settings.Triggers;
-        var candidates = Candidates(state.Tokens, place, one);
+        var turn = state.Iteration % settings.Triggers;
+        var candidates = Candidates(state.Tokens, turn, one);
         var best = (Loss: Loss(state.Tokens, other), Token: -1);
-        foreach (var token in candidates.Where(token => token != state.Tokens[place]))
+        foreach (var token in candidates.Where(token => token != state.Tokens[turn]))
         {
-            var loss = Loss(With(state.Tokens, place, token), other);
+            var loss = Loss(With(state.Tokens, turn, token), other);
             if (loss < best.Loss) best = (loss, token);
         }
         if (best.Token < 0) return state with { Iteration = state.Iteration + 1 };
-        var tokens = With(state.Tokens, place, best.Token);
+        var tokens = With(state.Tokens, turn, best.Token);
         return new TriggerState(
             state.Restart,
             state.Iteration + 1,
@@ -119,7 +119,7 @@ internal sealed class TriggerSearchRun
             [.. state.Found, Scored(tokens, state.Restart)]);
     }
 
-    private static int[] With(int[] tokens, int place, int token) => [.. tokens.Select((old, i) => i == place ? token : old)];
+    private static int[] With(int[] tokens, int turn, int token) => [.. tokens.Select((old, i) => i == turn ? token : old)];
 
     // Rows for the gradient, and others to verify by where there are enough.
     private (List<int> One, List<int> Other) Drawn(TriggerState state)
@@ -141,7 +141,7 @@ internal sealed class TriggerSearchRun
     }
 
     // The tokens that would lower the loss most in a place, to first order.
-    private List<int> Candidates(int[] tokens, int place, List<int> places)
+    private List<int> Candidates(int[] tokens, int turn, List<int> places)
     {
         using var scope = NewDisposeScope();
         var table = task.Model.Model.Tokens.Embedding.Value;
@@ -159,7 +159,7 @@ internal sealed class TriggerSearchRun
                 Fused.Backpropagate(losses.sum() / places.Count);
             }
             using var frozen = no_grad();
-            var scores = TriggerSearch.Scores(table.to(ScalarType.Float32), vectors.Value.grad![place], excluded);
+            var scores = TriggerSearch.Scores(table.to(ScalarType.Float32), vectors.Value.grad![turn], excluded);
             return [.. TriggerSearch.Candidates(scores, Math.Min(settings.Candidates, allowed.Count)).Select(pair => (int)pair.Token)];
         }
         finally
@@ -194,10 +194,9 @@ internal sealed class TriggerSearchRun
     {
         var text = string.Join(' ', tokens.Select(token => allowed[token].Trim()));
         // What stood before the answer, a space or none, still does.
-        var at = task.Template.IndexOf(Mask, StringComparison.Ordinal);
-        var spaced = at == 0 || char.IsWhiteSpace(task.Template[at - 1]);
+        var spaced = place == 0 || char.IsWhiteSpace(task.Template[place - 1]);
         return task.Scored(
-            task.Template.Replace(Mask, spaced ? $"{text} {Mask}" : $" {text}{Mask}", StringComparison.Ordinal),
+            task.Template.Insert(place, spaced ? $"{text} " : $" {text}"),
             task.Words,
             Loss(tokens, [.. Enumerable.Range(0, rows.Count)]),
             $"restart {restart + 1}");

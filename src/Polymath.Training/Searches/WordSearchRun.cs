@@ -17,10 +17,9 @@ internal sealed class WordSearchRun(SearchTask task, int likely, int tried)
     // As many combinations as can be counted in a moment.
     private const double MostCombinations = 200000;
 
-    /// <summary>The candidates, scored.</summary>
-    /// <param name="progress">Receives how many are scored.</param>
+    /// <summary>The combinations to try, the best on the training rows first.</summary>
     /// <exception cref="InputException">There are too many combinations, or a label has no word.</exception>
-    internal IReadOnlyList<SearchCandidate> Find(Action<int, int> progress)
+    internal IReadOnlyList<(IReadOnlyDictionary<string, IReadOnlyList<string>> Words, double Accuracy)> Chosen()
     {
         if (Math.Pow(likely, task.Labels.Count) > MostCombinations)
             throw new InputException($"{likely} words for each of {task.Labels.Count} labels have more than {MostCombinations:N0} "
@@ -40,19 +39,10 @@ internal sealed class WordSearchRun(SearchTask task, int likely, int tried)
                 .Where(choice => choice.Words.Distinct().Count() == choice.Words.Length),
             tried);
         static IReadOnlyList<long> TokensOf(IReadOnlyList<(long Token, double Score)> words) => [.. words.Select(word => word.Token)];
-        var done = new List<SearchCandidate>();
-        foreach (var choice in best)
-        {
-            var words = task.Labels.Select((label, i) => (label, Word: allowed[(int)choice.Words[i]])).ToDictionary(
-                pair => pair.label, pair => (IReadOnlyList<string>)[pair.Word]);
-            done.Add(task.Scored(
-                task.Template,
-                words,
-                choice.Accuracy,
-                "words"));
-            progress(done.Count, best.Count);
-        }
-        return done;
+        IReadOnlyDictionary<string, IReadOnlyList<string>> WordsOf(WordChoice choice) => task.Labels
+            .Select((label, i) => (label, Word: allowed[(int)choice.Words[i]]))
+            .ToDictionary(pair => pair.label, pair => (IReadOnlyList<string>)[pair.Word]);
+        return [.. best.Select(choice => (WordsOf(choice), choice.Accuracy))];
     }
 }
 

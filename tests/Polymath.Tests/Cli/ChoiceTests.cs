@@ -37,6 +37,9 @@ public sealed class ChoiceTests
     [InlineData("{one: {kind: choice, data: asked, format: piqa, question: '{q}'}}", "the format piqa says what this is")]
     [InlineData("{one: {kind: choice, data: nothing, format: piqa}}", "nothing")]
     [InlineData("{one: {kind: choice, data: asked, format: piqa, shots: 2}}", "taken from the questions themselves")]
+    [InlineData("{one: {kind: choice, data: asked, format: piqa, shots: 2, shotsFrom: asked}}", "taken from the questions themselves")]
+    [InlineData("{one: {kind: choice, data: asked, format: piqa, shotsBy: of}}", "no solved questions are asked for")]
+    [InlineData("{one: {kind: choice, data: asked, format: piqa, maxNewTokens: 8}}", "nothing is written: candidates are scored")]
     [InlineData("{one: {kind: choice, data: asked, format: piqa}}", "asks for the field 'goal'")]
     [InlineData("{one: {kind: choice, data: asked, question: '{question}', choices: ['{of}', b], answer: '{answer}'}}", "which is none of")]
     [InlineData(

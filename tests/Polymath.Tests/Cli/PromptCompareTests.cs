@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
+using Polymath.Training.Comparison;
 
 namespace Polymath.Tests.Cli;
 
@@ -56,6 +58,59 @@ public sealed class PromptCompareTests : IDisposable
         Assert.Contains("against training rows", File.ReadAllText(folder.At("out", "compare.html")), StringComparison.Ordinal);
         var again = Compare(what);
         Assert.Equal(6, again.Out.Split("(done before)").Length);
+    }
+
+    private Recipe Read() => RecipeReader.Read(folder.At("one.yaml"), false, []).OrThrow();
+
+    [Fact]
+    public void What_is_named_twice_is_compared_once()
+    {
+        var plan = new PromptPlan(Read(), ["asked", "asked", "head"], [8, 8, null], 2);
+        Assert.Equal(8, plan.Candidates.Count);
+        Assert.Equal(8, plan.Candidates.Select(one => one.Folder).Distinct().Count());
+    }
+
+    [Fact]
+    public void Stages_that_would_share_a_folder_are_refused()
+    {
+        var recipe = Read();
+        var asked = recipe.Stages.First(stage => stage.Name == "asked");
+        recipe = recipe with { Stages = [.. recipe.Stages, asked with { Name = "soft_a" }, asked with { Name = "soft-a" }] };
+        var fault = Assert.Throws<InputException>(() => new PromptPlan(recipe, ["soft_a", "soft-a"], [8], 1));
+        Assert.Contains("soft_a and soft-a would share the folder soft-a-8-seed0", fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Few_rows_leave_data_of_their_name_alone()
+    {
+        var recipe = Read();
+        recipe = recipe with { Data = new Dictionary<string, DataSpec>(recipe.Data) { ["rows-few"] = recipe.Data["rows"] } };
+        var plan = new PromptPlan(recipe, ["asked"], [8], 1);
+        var made = plan.For(plan.Candidates[0], null);
+        Assert.Same(recipe.Data["rows"], made.Data["rows-few"]);
+        Assert.Equal(["rows-few2"], made.Stages[0].Sources);
+        Assert.Equal(8, Assert.IsType<ViewSpec>(made.Data["rows-few2"]).Few!.Count);
+    }
+
+    public static TheoryData<PromptMethod> Looking => new()
+    {
+        new PromptMethod("{text} is {mask} .", Demonstrations: new DemonstrationsSpec()),
+        new PromptMethod("{text} is {mask} .", new WordSearchSpec()),
+        new PromptMethod("{text} is {mask} .", new PrototypesSpec()),
+        new PromptMethod(Prompts: [new("{text} is {mask} ."), new("{text} was {mask} .")], Together: PromptsTogether.Accuracy),
+    };
+
+    // A figure without training rows must not depend on some.
+    [Theory]
+    [MemberData(nameof(Looking))]
+    public void A_prompt_that_looks_at_labels_is_not_asked_without_rows(PromptMethod method)
+    {
+        var recipe = Read();
+        var looking = recipe.Stages.First(stage => stage.Name == "asked") with { Name = "looking", Method = method };
+        recipe = recipe with { Stages = [.. recipe.Stages, looking] };
+        var plan = new PromptPlan(recipe, ["asked", "looking"], [0, 8], 1);
+        Assert.Equal(["asked 0", "asked 8", "looking 8"], plan.Candidates.Select(one => one.Name));
+        Assert.Contains("looking cannot be asked without training rows", Assert.Single(plan.Notes), StringComparison.Ordinal);
     }
 
     [Theory]

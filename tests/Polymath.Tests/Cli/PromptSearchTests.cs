@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Polymath.Recipes;
 using Polymath.Tests.Recipes;
 using Polymath.Tests.Text;
 using Polymath.Tests.Text.Prompts;
@@ -17,6 +18,9 @@ public sealed class PromptSearchTests : IDisposable
     public void Dispose() => folder.Dispose();
 
     private const string Words = ", verbalizer: {words: {soft: soft, hard: hard}}";
+
+    // Words of the rows, which a tokenizer knows that is trained on the stage alone.
+    private const string Own = ", verbalizer: {words: {soft: ama, hard: bat}}";
 
     private string Recipe(string family = "bert", string template = "template: '{text} it was {mask}'", string words = Words)
     {
@@ -76,6 +80,10 @@ public sealed class PromptSearchTests : IDisposable
         Assert.True(done.Code == 0, done.All);
         var board = Board("found");
         Assert.Equal(7, board.Count);
+        string[] what = ["--from", "run", "--candidates", "5", "--beams", "6", "--shots", "8"];
+        Assert.Equal(130, Search("words", "parts", [.. what, "--stop-after", "2"]).Code);
+        Assert.Equal(0, Search("words", "parts", what).Code);
+        Assert.Equal(File.ReadAllText(folder.At("found", "leaderboard.json")), File.ReadAllText(folder.At("parts", "leaderboard.json")));
         Assert.Equal(board.Select(one => -(double)one!["accuracy"]!).Order(), board.Select(one => -(double)one!["accuracy"]!));
         folder.Write("found.yaml", File.ReadAllText(folder.At("found", "found.yaml")));
         Recipe(template: "template: {file: found.yaml}", words: "");
@@ -101,17 +109,109 @@ public sealed class PromptSearchTests : IDisposable
         Assert.All(Board("whole"), one => Assert.Contains("{mask}", (string)one!["template"]!));
     }
 
+    // A T5 that has been finetuned on tasks and their templates writes one.
+    [Fact]
+    public void A_model_that_learned_to_write_templates_is_asked_for_some()
+    {
+        Recipe(words: Own);
+        folder.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 40).Select(i =>
+            $"{{\"task\": \"task {i % 10}\", \"template\": \"[text] it was {(i % 2 == 0 ? "" : "so ")}[mask] today\"}}\n")));
+        folder.Write("write.yaml", RecipeBuilder.Named("write")
+            .Model("family: t5, hiddenSize: 32, intermediateSize: 64, layers: 1, heads: 2, contextLength: 60")
+            .Tokenizer("kind: wordPiece, vocabularySize: 400")
+            .Data("pairs", "files: pairs.jsonl", "split: {validation: 0.1}")
+            .Stage(
+                "write",
+                "finetune",
+                "prompt: 'template for {task}', answer: '{template}', data: pairs, steps: 90, optimizer: {rate: 1e-2}, "
+                    + "evaluate: {samples: 0}, batch: {tokens: 512}").Text);
+        var learned = CliProgram.Run(folder.Path, "run", "write.yaml", "--run-dir", "writer");
+        Assert.True(learned.Code == 0, learned.All);
+        string[] what =
+            ["--writer", "writer", "--ask", "template for task 1", "--samples", "12", "--temperature", "0.7", "--shots", "4"];
+        var whole = Search("written", "whole", what);
+        Assert.True(whole.Code == 0, whole.All);
+        var written = Board("whole").Where(one => (string)one!["from"]! == "written").ToList();
+        Assert.Contains(written, one => (string)one!["template"]! is "{text} it was {mask} today" or "{text} it was so {mask} today");
+        Assert.InRange(written.Sum(one => (double)one!["found"]!), 1, 12);
+        Assert.Equal(130, Search("written", "parts", [.. what, "--stop-after", "0"]).Code);
+        Assert.Equal(0, Search("written", "parts", what).Code);
+        Assert.Equal(File.ReadAllText(folder.At("whole", "leaderboard.json")), File.ReadAllText(folder.At("parts", "leaderboard.json")));
+        var missing = Search("written", "none", "--writer", "writer", "--ask", "{subject}");
+        Assert.Equal(2, missing.Code);
+        Assert.Contains("--ask names {subject}", missing.Error, StringComparison.Ordinal);
+    }
+
     [Theory]
+    [InlineData("written", "Name the folder of a model")]
     [InlineData("lmbff", "Name the folder of a T5")]
     [InlineData("autoprompt", "--triggers is 0", "--triggers", "0")]
     [InlineData("words", "have more than 200,000 combinations", "--candidates", "900")]
     [InlineData("words", "has no rows", "--shots", "900")]
+    [InlineData("words", "--writer belongs to --kind lmbff and written", "--writer", "one")]
+    [InlineData("lmbff", "--triggers belongs to --kind autoprompt", "--triggers", "2")]
     public void What_cannot_be_searched_is_refused(string kind, string problem, params string[] more)
     {
         Recipe();
         var done = Search(kind, "out", more);
         Assert.Equal(2, done.Code);
         Assert.Contains(problem == "has no rows" ? "training rows, and 900 for training" : problem, done.Error, StringComparison.Ordinal);
+    }
+
+    // Braces that are text stay text, and an OpenPrompt block is a place like any.
+    [Fact]
+    public void Trigger_words_stand_before_the_answers_place_however_it_is_written()
+    {
+        Recipe(template: "template: '{text} say {{mask}} it was {\"mask\"}'", words: Own);
+        var done = Search("autoprompt", "out", "--iterations", "1", "--restarts", "1", "--triggers", "1", "--candidates", "2");
+        Assert.True(done.Code == 0, done.All);
+        Assert.All(Board("out").Where(one => (string)one!["from"]! != "the recipe"), one =>
+            Assert.Matches("^\\{text} say \\{\\{mask}} it was \\w+ \\{\"mask\"}$", (string)one!["template"]!));
+    }
+
+    [Fact]
+    public void A_folder_of_another_prompt_other_rows_or_another_model_is_refused()
+    {
+        string[] what = ["--candidates", "3", "--beams", "2"];
+        Recipe(words: Own);
+        Assert.Equal(0, Search("words", "out", what).Code);
+        Refused(Search("words", "out", [.. what, "--set", "model.hiddenSize=32"]));
+        Recipe(template: "template: '{text} was {mask}'", words: Own);
+        Refused(Search("words", "out", what));
+        Recipe(words: Own);
+        File.AppendAllText(folder.At("rows.jsonl"), "{\"text\": \"ama ama\", \"kind\": \"soft\"}\n");
+        Refused(Search("words", "out", what));
+        static void Refused(CliResult result)
+        {
+            Assert.Equal(2, result.Code);
+            Assert.Contains("belongs to another search", result.Error, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("verbalizer: {kind: soft, words: {soft: soft, hard: hard}}", "has a verbalizer of the kind soft")]
+    [InlineData("verbalizer: {read: mean, words: {soft: soft, hard: hard}}", "has verbalizer.read mean")]
+    [InlineData("verbalizer: {words: {soft: soft, hard: hard}, contentFree: [N/A]}", "calibrates its words")]
+    [InlineData("demonstrations: {each: 1}", "shows demonstrations")]
+    public void A_stage_that_reads_its_answers_in_another_way_is_refused(string settings, string problem)
+    {
+        Recipe(words: ", " + settings);
+        var done = Search("words", "out");
+        Assert.Equal(2, done.Code);
+        Assert.Contains(problem, done.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_files_verbalizer_counts_only_where_the_recipe_gives_none()
+    {
+        folder.Write("found.yaml", "template: '{text} is {mask}'\nverbalizer: {words: {soft: ama, hard: bat}}\n");
+        const string Listed = "prompts: [{template: {file: found.yaml}}]";
+        foreach (var (words, expected) in new[] { (Words, "soft"), ("", "ama"), (", verbalizer: null", "ama") })
+        {
+            Recipe(template: Listed, words: words);
+            var recipe = RecipeReader.Read(folder.At("one.yaml"), false, []).OrThrow();
+            Assert.Equal([expected], ((PromptMethod)recipe.Stages[1].Method!).Asks()[0].Verbalizer!.Given!["soft"]);
+        }
     }
 
     [Fact]

@@ -45,11 +45,13 @@ public static class TemplateSearch
     /// <param name="sources">What the encoder reads, for each example.</param>
     /// <param name="start">The token that starts an answer.</param>
     /// <param name="settings">The settings.</param>
+    /// <param name="cancellation">Stops between two beams.</param>
     public static IReadOnlyList<TemplateBeam> Find(
         LanguageModel model,
         IReadOnlyList<int[]> sources,
         int start,
-        TemplateSettings settings)
+        TemplateSettings settings,
+        CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sources);
@@ -57,9 +59,11 @@ public static class TemplateSearch
         IReadOnlyList<TemplateBeam> beams = [new([], 0, 0, -1)];
         for (var step = 0; step < settings.MaxLength - 2; step++)
         {
-            List<TemplateBeam> next = [.. beams.SelectMany(beam => beam.PartsDone >= settings.Parts
-                ? [beam]
-                : Grown(beam, Next(model, sources, [start, .. beam.Ids]), settings))];
+            List<TemplateBeam> next = [.. beams.SelectMany(beam =>
+            {
+                cancellation.ThrowIfCancellationRequested();
+                return beam.PartsDone >= settings.Parts ? [beam] : Grown(beam, Next(model, sources, [start, .. beam.Ids]), settings);
+            })];
             if (next.Count == 0) break;
             beams = [.. next.OrderByDescending(beam => beam.Score).Take(settings.Width)];
         }
