@@ -133,7 +133,7 @@ public sealed class SearchTests
             IReadOnlyList<int[]> sources = expected["inputs"] is JsonArray inputs
                 ? [.. inputs.Select(PromptCase.Whole)]
                 : Sources(settings, name, read.Settings["examples"]!.AsArray(), words);
-            var beams = TemplateSearch.Find(model, sources, 0, new TemplateSettings(
+            var asked = new TemplateSettings(
                 (int)(settings["beam_width"] ?? settings["beam"])!,
                 (int)settings["max_length"]!,
                 (int?)settings["target_number"] ?? 2,
@@ -141,7 +141,13 @@ public sealed class SearchTests
                 tokens.End!.Value,
                 (int)read.Settings["sentence_end_id"]!,
                 PromptCase.Whole(settings["forbidden_word_ids"] ?? settings["forbidden"]),
-                settings["length_limit"] is JsonArray limit ? PromptCase.Whole(limit) : null));
+                settings["length_limit"] is JsonArray limit ? PromptCase.Whole(limit) : null);
+            var beams = TemplateSearch.Find(
+                model,
+                sources,
+                0,
+                asked,
+                TestContext.Current.CancellationToken);
             var theirs = expected["beams"]!.AsArray();
             if (!theirs.SelectMany(beam => PromptCase.Whole(beam!["ids"])).SequenceEqual(beams.SelectMany(beam => beam.Ids)))
                 faults.Add($"{key}: {string.Join(' ', beams[0].Ids)} for {theirs[0]!["ids"]!.ToJsonString()}");
