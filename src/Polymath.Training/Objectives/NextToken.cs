@@ -3,9 +3,9 @@ using Polymath.Models;
 namespace Polymath.Training.Objectives;
 
 /// <summary>
-/// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token, finetuning
-/// the tokens of the answers, and a masked model the masked words, each at its own place. Where the model's configuration asks for it,
-/// the balancing loss of its experts is added.
+/// Cross entropy of the next token: Σ −log p(target) over the rows' targets, counted by token. Pretraining learns every token,
+/// finetuning the tokens of the answers, and a masked model the masked words, each at its own place. Where the model's configuration
+/// asks for it, the balancing loss of its experts is added.
 /// </summary>
 /// <param name="experts">Whether the model has experts, of which the figures tell how they are used.</param>
 public sealed class NextToken(bool experts = false) : Objective
