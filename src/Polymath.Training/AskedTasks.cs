@@ -99,7 +99,8 @@ public sealed class AskedTasks(Materials materials) : IDisposable
                     row.Name,
                     row.Fields,
                     labels.Index().First(label => label.Item == row.Fields.GetValueOrDefault(spec.Label, "")).Index))],
-                seed).Made(task);
+                seed,
+                materials.LengthOf(stage)).Made(task);
         }
         catch (InputException e)
         {

@@ -108,6 +108,11 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
                     "a task in a mix is asked for in words, as the model has one head",
                     "add method: {kind: prompt, template: TEXT, verbalizer: {}}, or write kind: finetune");
         }
+        if (terms.Where(term => term.Objective is TaskSpec).Skip(1).FirstOrDefault() is { } second)
+            checks.Fault(
+                $"{checks.PathOf(second)}.kind",
+                "a mix has one task, which is saved with its model, and this is another",
+                "name both sources in one term's data, or give the other task a stage of its own");
     }
 
     private void Method()

@@ -178,7 +178,7 @@ public sealed class AbilityMeter(Materials materials)
             spec.Rows,
             asked.Task.Labels,
             asked);
-        if (asked.FollowsModel) asked.Forget();
+        if (asked.FollowsModel) asked.Follow(model);
         var items = asked.FollowsModel ? Made() : Prepared($"{name}: {asked.Task.ToJson()}", Made);
         return ((one, batch, rows) =>
         {

@@ -151,8 +151,9 @@ public sealed class AskedTask : IDisposable
     /// </summary>
     public bool FollowsModel => Task.Demonstrations is { Like: DemonstrationsLike.Vectors };
 
-    /// <summary>Chooses demonstrations by the model as it now is, from here on.</summary>
-    public void Forget() => demonstrations?.Forget();
+    /// <summary>Chooses demonstrations by a model as it now is, from here on.</summary>
+    /// <param name="model">The model, of the same tokenizer.</param>
+    public void Follow(TextModel model) => demonstrations?.Follow(model);
 
     /// <summary>The most tokens of the rows that ask about a text, without demonstrations and without cutting.</summary>
     /// <param name="name">The text's name in messages.</param>

@@ -10,12 +10,12 @@ namespace Polymath.Tuning.Prompts;
 /// <summary>Training rows with their answers that stand before a question (Gao et al. 2021): for each label, those like it.</summary>
 internal sealed class Demonstrations
 {
-    private readonly TextModel model;
     private readonly TaskDemonstrations given;
     private readonly IReadOnlyList<string> fields, texts;
     private readonly int[] between;
     private readonly TokenSimilarity? bm25;
     private readonly Dictionary<string, IReadOnlyList<IReadOnlyList<TaskExample>>> known = new(StringComparer.Ordinal);
+    private TextModel model;
     private float[][]? vectors;
 
     /// <summary>Demonstrations.</summary>
@@ -30,9 +30,11 @@ internal sealed class Demonstrations
         if (given.Like == DemonstrationsLike.Bm25) bm25 = new TokenSimilarity([.. texts.Select(model.Tokenizer.EncodePlain)]);
     }
 
-    /// <summary>Forgets which rows were like a question: the model may have learned since.</summary>
-    internal void Forget()
+    /// <summary>Says by a model's vectors, from here on, which rows are like a question.</summary>
+    /// <param name="now">The model.</param>
+    internal void Follow(TextModel now)
     {
+        model = now;
         known.Clear();
         vectors = null;
     }

@@ -21,11 +21,13 @@ public sealed record TaskRow(string Name, IReadOnlyDictionary<string, string> Fi
 /// <param name="method">The settings.</param>
 /// <param name="rows">The training rows, in the order in which they are looked at.</param>
 /// <param name="seed">The seed of the task.</param>
+/// <param name="most">The most tokens of a row in training.</param>
 public sealed class TaskLook(
     TextModel model,
     PromptMethod method,
     IReadOnlyList<TaskRow> rows,
-    ulong seed)
+    ulong seed,
+    int most = int.MaxValue)
 {
     private const int AtOnce = 16, SharedRows = 200;
 
@@ -136,7 +138,8 @@ public sealed class TaskLook(
         })], 0);
     }
 
-    private int Room => model.Model.Sizes.ContextLength - model.Model.VirtualTokens;
+    // Rows are looked at as they are trained.
+    private int Room => Math.Min(most, model.Model.Sizes.ContextLength - model.Model.VirtualTokens);
 
     // PETAL's search among tokens that are words: letters, not a part of a longer word's end, nothing special.
     private TaskVerbalizer Searched(

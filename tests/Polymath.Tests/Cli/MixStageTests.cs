@@ -66,6 +66,8 @@ public sealed class MixStageTests
     [InlineData("stages.all.terms=[{name: a, kind: pretrain, data: lines}, {name: a, kind: pretrain, data: lines}]", "is named 'a' too")]
     [InlineData("stages.all.terms=[{name: a, kind: mix, terms: [], data: lines}]", "a mix is made of single things")]
     [InlineData("stages.all.terms=[{name: a, kind: task, label: name, data: lines}]", "asked for in words")]
+    [InlineData("stages.all.terms=[{name: a, kind: task, label: name, data: lines}, {name: b, kind: task, label: name, data: lines}]",
+        "a mix has one task, which is saved with its model")]
     [InlineData("stages.all.terms=[{name: a, kind: pretrain, data: lnies}]", "lnies")]
     [InlineData(
         "stages.all={name: all, kind: mix, terms: [{name: a, kind: pretrain, data: lines}], epochs: 2, optimizer: {rate: 1e-3}}",

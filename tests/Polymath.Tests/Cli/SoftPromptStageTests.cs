@@ -80,6 +80,35 @@ public sealed class SoftPromptStageTests : IDisposable
         Assert.Equal(Measured("whole"), Measured("parts"), 12);
     }
 
+    // The later stage has a model of its own, whose vectors choose.
+    [Fact]
+    public void Demonstrations_by_vectors_follow_the_model_that_is_measured()
+    {
+        folder.Write(
+            "two.yaml",
+            RecipeBuilder.Named("two").Model($"folder: \"{PromptModels.Save(folder, "gpt2")}\"")
+                .Data("rows", "files: rows.jsonl", "validation: valid.jsonl")
+                .With("abilities", "{kinds: {kind: accuracy, stage: one, rows: 8}}")
+                .Stage(
+                    "one",
+                    "task",
+                    "label: kind",
+                    "data: rows",
+                    "steps: 2",
+                    "optimizer: {rate: 0.05}",
+                    "evaluate: {samples: 0}",
+                    "method: {kind: prompt, template: '{text}{mask}', demonstrations: {like: vectors}, train: {kind: full}}")
+                .Stage("read", "pretrain", "data: rows", "steps: 2", "optimizer: {rate: 0.05}", "evaluate: {samples: 0}").Text);
+        var whole = Run("run", "two.yaml", "--run-dir", "whole");
+        Assert.True(whole.Code == 0, whole.All);
+        foreach (var step in new[] { "1", "2" }) Run("run", "two.yaml", "--run-dir", "parts", "--stop-after-step", step);
+        var resumed = Run("run", "two.yaml", "--run-dir", "parts");
+        Assert.True(resumed.Code == 0, resumed.All);
+        double Kinds(string run, string stage) => (double)JsonNode.Parse(
+            File.ReadAllText(folder.At(run, "stages", stage, "report.json")))!["abilities"]!["kinds"]!;
+        foreach (var stage in new[] { "01-one", "02-read" }) Assert.Equal(Kinds("whole", stage), Kinds("parts", stage), 12);
+    }
+
     [Fact]
     public void Evaluating_a_stage_reads_what_its_prompt_has_learned()
     {
