@@ -95,6 +95,11 @@ public sealed class TextModel(LanguageModel model, Tokenizer tokenizer, TextCont
 
     private IReadOnlyList<int>? ends;
 
+    /// <summary>Whether a conversation of one turn leaves room for an answer.</summary>
+    /// <param name="message">What the user says.</param>
+    public bool HasRoomAfter(string message) =>
+        new TokenGenerator(Model, Ends).Unfit(Contract.Encode([new Turn(message)], Tokenizer)) is null;
+
     /// <summary>Answers many prompts at once, each a conversation of one turn.</summary>
     /// <param name="messages">What the users say.</param>
     /// <param name="settings">How tokens are chosen.</param>

@@ -19,7 +19,7 @@ internal static class RunSamples
         visit.Stage.Parts().OrderBy(part => part.Objective is PretrainSpec)
             .FirstOrDefault(part => part.Objective is not (TaskSpec or RewardModelSpec));
 
-    /// <summary>Answers to the first validation rows; free texts for a stage that reads.</summary>
+    /// <summary>Answers to the first validation rows whose prompts leave room for one; free texts for a stage that reads.</summary>
     /// <param name="materials">The run's data and layout.</param>
     /// <param name="stage">The stage, or the term.</param>
     /// <param name="visit">The name of the visit.</param>
@@ -51,7 +51,8 @@ internal static class RunSamples
             return [.. texts.Select(ids => new SampleReport(visit, "", model.Tokenizer.Decode(ids)))];
         }
         var data = materials.Data(stage);
-        var rows = data.Rows(DataSplit.Validation).Take(count).ToList();
+        var rows = data.Rows(DataSplit.Validation).Where(row => model.HasRoomAfter(data.Prompt(row))).Take(count).ToList();
+        if (rows.Count == 0) return [];
         List<string> prompts = [.. rows.Select(data.Prompt)];
         model.Model.Router?.Expect([.. rows.Select(row => row.Data)]);
         return

@@ -321,7 +321,7 @@ internal sealed class RecipeChecks(Checks checks)
         if (source is { Least: not null, What: SampledRows.Pairs })
             checks.Fault($"data.{name}.least", "a pair is the best and the worst answer, whatever their scores", "leave it out");
         var visits = checks.Recipe.Visits().ToList();
-        var first = visits.FindIndex(visit => visit.Stage.Name == from && visit.Stage.SamplesAnswers);
+        var first = visits.FindIndex(visit => visit.Stage.Name == from && visit.Stage.Parts().Any(part => part.SamplesAnswers));
         if (first < 0)
         {
             if (visits.All(visit => visit.Stage.Objective is not null))

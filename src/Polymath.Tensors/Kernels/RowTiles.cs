@@ -57,12 +57,11 @@ internal static unsafe class RowTiles
         }
         for (; output < end; output++)
             for (var row = 0; row < count; row++)
-                Put(
-                    ref map,
-                    row,
-                    output,
-                    Vector128.CreateScalar(Last<TRead, T>(x + (long)row * input, weight + output * input, input)),
-                    1);
+            {
+                float bias = map.Bias == null ? 0 : map.Bias[output], scale = map.RowScales == null ? 1 : map.RowScales[output];
+                var sum = Last<TRead, T>(x + (long)row * input, weight + output * input, input);
+                FewRows.Put(ref map, row, output, sum * scale + bias);
+            }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -73,20 +72,18 @@ internal static unsafe class RowTiles
         return from + lines * 64;
     }
 
-    // Four outputs of a row, or fewer.
+    // Four outputs of a row.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Put(
         ref FewRows.Map map,
         int row,
         long output,
-        Vector128<float> sums,
-        int count = Side)
+        Vector128<float> sums)
     {
-        for (var i = 0; i < count; i++)
-        {
-            float bias = map.Bias == null ? 0 : map.Bias[output + i], scale = map.RowScales == null ? 1 : map.RowScales[output + i];
-            FewRows.Put(ref map, row, output + i, sums[i] * scale + bias);
-        }
+        if (map.RowScales != null) sums *= Vector128.Load(map.RowScales + output);
+        sums += map.Bias == null ? Vector128<float>.Zero : Vector128.Load(map.Bias + output);
+        var y = map.Y + (long)row * map.Output + output;
+        (map.Adds ? Vector128.Load(y) + sums : sums).Store(y);
     }
 
     // The halves of two vectors, added: [a, b], 256 bits each.

@@ -232,7 +232,11 @@ public sealed class AbilityMeter(Materials materials)
         if (all.Count == 0)
             throw new InputException($"Stage {stage} has no {split.ToString().ToLowerInvariant()} rows to ask for. Give the data a larger "
                 + $"split.{split.ToString().ToLowerInvariant()}.");
-        var chosen = Choose(all.Count, rows, stage).Select(i => all[i]).ToList();
+        var chosen = Choose(all.Count, all.Count, stage).Select(i => all[i]).Where(row => model.HasRoomAfter(data.Prompt(row))).Take(rows)
+            .ToList();
+        if (chosen.Count == 0)
+            throw new InputException($"Stage {stage}: no {split.ToString().ToLowerInvariant()} prompt leaves room for an answer in the "
+                + $"model's context of {model.Model.Sizes.ContextLength:N0} tokens. Shorten the prompt, or use a longer context.");
         var settings = new SamplingSettings(
             temperature, MaxNewTokens: length, Seed: (long)new RandomStream(materials.Recipe.Seed, "abilities").NextBits());
         model.Model.Router?.Expect([.. chosen.Select(row => row.Data)]);

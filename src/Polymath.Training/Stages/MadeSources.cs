@@ -68,16 +68,27 @@ internal sealed class MadeSources(Materials materials, StageGraph graph, RunFold
     {
         var visits = materials.Recipe.Visits().ToList();
         var now = visits.FindIndex(other => other.Name == visit.Name);
-        var last = visits.Take(now).ToList().FindLastIndex(other => other.Stage.Name == spec.From && other.Stage.SamplesAnswers);
+        var last = visits.Take(now).ToList().FindLastIndex(other =>
+            other.Stage.Name == spec.From && other.Stage.Parts().Any(part => part.SamplesAnswers));
         if (last < 0)
             throw new RunFailedException($"{visit.Name}: data '{name}' is what {spec.From} samples, and {spec.From} was not trained "
                 + "before.");
-        var answers = RolloutFiles.ReadAll(Path.Combine(graph.PlaceOf(visits[last]), RolloutFiles.Folder));
         return
         [
-            .. answers.GroupBy(answer => (answer.Round, answer.Answer.Group)).SelectMany(group => Rows(
-                spec, [.. group.Select(answer => answer.Answer).Where(answer => answer.Score is not null)])),
+            .. FoldersOf(visits[last]).SelectMany(rollouts => RolloutFiles.ReadAll(rollouts)
+                .GroupBy(answer => (answer.Round, answer.Answer.Group))
+                .SelectMany(group => Rows(
+                    spec, [.. group.Select(answer => answer.Answer).Where(answer => answer.Score is not null)]))),
         ];
+    }
+
+    // A term of a mix has a folder of its own.
+    private IEnumerable<string> FoldersOf(StageVisit visit)
+    {
+        var place = graph.PlaceOf(visit);
+        return visit.Stage.Objective is MixSpec mix
+            ? mix.Terms.Select(term => Path.Combine(place, term.Name, RolloutFiles.Folder))
+            : [Path.Combine(place, RolloutFiles.Folder)];
     }
 
     // What was cut off by its length is never learned as a good answer: its row would end where it was cut.

@@ -98,6 +98,25 @@ public sealed class RoundsTests
         Assert.Equal(recipe.Hash("run"), recipe.Hash("parts"));
     }
 
+    [Fact]
+    public void What_a_term_of_a_mix_sampled_is_learned_later()
+    {
+        using var recipe = new TinyRecipe(tiny => tiny.Without("abilities")
+            .With("data.sampled", "{from: both, what: pairs}")
+            .With("stages", "[{name: both, kind: mix, terms: [{name: read, kind: pretrain, text: \"{text}\", data: lines}, "
+                + "{name: please, kind: align, prompt: \"say {name}\", data: lines, rewards: {plain: 1}, "
+                + "rollout: {rounds: 2, prompts: 12, answers: 6, maxNewTokens: 24}}], steps: 4, optimizer: {rate: 1e-3}, "
+                + "batch: {tokens: 256}},"
+                + "{name: after, kind: align, by: {kind: dpo}, data: sampled, steps: 2, optimizer: {rate: 1e-3}, batch: {rows: 4}}]"));
+        var run = recipe.Run("run");
+        Assert.True(run.Code == 0, run.All);
+        var pairs = File.ReadLines(recipe.At("run", "sources", "sampled-after.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
+        var answers = Directory.GetFiles(recipe.At("run", "stages", "01-both", "please", "rollouts")).SelectMany(File.ReadLines)
+            .Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.NotEmpty(pairs);
+        Assert.All(pairs, pair => Assert.True(Score(answers, pair, "chosen") > Score(answers, pair, "rejected")));
+    }
+
     private static double Score(List<JsonNode> answers, JsonNode row, string side) => answers
         .Where(answer => answer["prompt"]!.ToString() == row["prompt"]!.ToString() && answer["answer"]!.ToString() == row[side]!.ToString())
         .Max(answer => answer["score"]!.GetValue<double>());

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
@@ -114,6 +115,19 @@ public sealed class StageChoiceTests : IDisposable
         var none = recipe.Run("none", "--set", "stages.please.batch.maxLength=12", "--set", "stages.please.batch.overlong=refuse");
         Assert.Equal(2, none.Code);
         Assert.Contains("leave no room for 8 new tokens", none.Error);
+    }
+
+    [Fact]
+    public void Held_out_prompts_that_leave_no_room_for_an_answer_are_not_asked()
+    {
+        // The context has 48 tokens.
+        File.AppendAllLines(recipe.At("lines.jsonl"), Enumerable.Range(0, 120).Select(i => JsonSerializer.Serialize(
+            new { name = new string((char)('a' + i % 26), 60 + i), text = "short", kind = "soft" })));
+        var result = recipe.Run("run", "--set", "stages.write.evaluate={every: 3, samples: 40}");
+        Assert.True(result.Code == 0, result.All);
+        var asked = File.ReadLines(recipe.At("run", "samples.jsonl")).Select(line => JsonNode.Parse(line)!["prompt"]?.ToString() ?? "");
+        Assert.Contains(asked, prompt => prompt.StartsWith("say ", StringComparison.Ordinal));
+        Assert.All(asked, prompt => Assert.InRange(prompt.Length, 0, 46));
     }
 
     [Fact]

@@ -15,7 +15,7 @@ public sealed class RecipeReaderTests
         var recipe = reading.OrThrow();
         var whole = (LlamaSpec)RecipeReader.Read(SampleRecipes.Tang).OrThrow().Model;
         Assert.Equal(small, ((LlamaSpec)recipe.Model).HiddenSize < whole.HiddenSize);
-        Assert.Equal(["pretrain", "finetune", "task", "align"], recipe.Stages.Select(stage => stage.Name));
+        Assert.Equal(["pretrain", "finetune", "task", "align", "together"], recipe.Stages.Select(stage => stage.Name));
         Assert.Equal(reading.Resolved, RecipeReader.Parse(reading.Resolved, "resolved.yaml", reading.BaseFolder).Resolved);
         Assert.Equal(SampleRecipes.Folder, reading.BaseFolder);
         Assert.Equal(SampleRecipes.Tang, reading.File);
