@@ -177,7 +177,20 @@ internal sealed class FieldChecks(Checks checks)
         {
             foreach (var (ask, i) in method.Asks().Select((ask, i) => (ask, i)))
                 Template(
-                    TemplateFields.OfPrompt(ask.Template), sources, $"{checks.PathOf(method)}.{method.KeyOf(i)}", TemplateFields.Mask);
+                    [.. TemplateFields.OfPrompt(ask.Template).Where(field => !method.Made.Contains(field))],
+                    sources,
+                    $"{checks.PathOf(method)}.{method.KeyOf(i)}",
+                    TemplateFields.Mask);
+            foreach (var question in (method.Chain ?? []).Where(question => question.Template is not null))
+            {
+                Template(
+                    [.. TemplateFields.OfPrompt(question.Template).Where(field => !method.Made.Contains(field))],
+                    sources,
+                    $"{checks.PathOf(question)}.template",
+                    TemplateFields.Mask);
+                if (question.Answer is { } right) Known(right, sources, $"{checks.PathOf(question)}.answer");
+            }
+            if (method.Spans is { } spans) Known(spans.Words, sources, $"{checks.PathOf(method)}.spans.words");
             foreach (var field in method.Asks().SelectMany(ask => ask.Verbalizer!.Fields).Distinct())
                 Known(field, sources, $"{checks.PathOf(method)}.verbalizer");
         }

@@ -27,6 +27,9 @@ public sealed class Corpora(
     private readonly Dictionary<string, string> made = new(StringComparer.Ordinal);
     private readonly HashSet<string> open = new(StringComparer.Ordinal);
 
+    /// <summary>The recipe's seed, by which rows are drawn.</summary>
+    public long Seed => recipe.Seed;
+
     /// <summary>The rows of a source, in the order of its files.</summary>
     /// <param name="dataName">The source's name under <c>data</c>.</param>
     /// <exception cref="InputException">The source does not exist, cannot be read, or has no rows.</exception>
