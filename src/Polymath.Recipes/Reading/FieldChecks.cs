@@ -30,6 +30,7 @@ internal sealed class FieldChecks(Checks checks)
         if (ability.Data is not { } source) return;
         List<string> sources = ability.ShotsFrom is { } solved ? [source, solved] : [source];
         Template(TemplateFields.In(ability.Question ?? ""), sources, $"{path}.question");
+        Template(TemplateFields.In(ability.Before ?? ""), [source], $"{path}.before");
         foreach (var (text, i) in (ability.Choices ?? []).Select((text, i) => (text, i)))
             Template(TemplateFields.In(text ?? ""), sources, $"{path}.choices[{i}]");
         Template(TemplateFields.In(ability.Answer ?? ""), sources, $"{path}.answer");
@@ -113,6 +114,8 @@ internal sealed class FieldChecks(Checks checks)
             Package(conversion.Files, conversion.Sha512, path);
         if (table is WordNetTableSpec net)
             Package(net.Files, net.Sha512, path);
+        if (table is SynonymTableSpec list)
+            Package(list.Files, list.Sha512, path);
         if (table is ReadingsTableSpec readings)
             Package(readings.Files, readings.Sha512, path);
         if (table is not CharacterClassesSpec classes)
