@@ -55,17 +55,20 @@ internal sealed class SpanAnswers(OpenedModel opened, PromptTask task)
             counted++;
         }
         if (counted > 0)
-            Console.Error.WriteLine($"polymath: {counted:N0} of {rows.Rows.Count:N0} rows have tags in '{label}': {counts.There:N0} entities "
-                + $"are there, {counts.Found:N0} were found, {counts.Right:N0} are right: precision {counts.Precision:F4}, recall "
-                + $"{counts.Recall:F4}, F1 {counts.F1:F4}");
+            Console.Error.WriteLine($"polymath: {counted:N0} of {rows.Rows.Count:N0} rows have tags in '{label}': {counts.There:N0} "
+                + $"entities are there, {counts.Found:N0} were found, {counts.Right:N0} are right: precision {counts.Precision:F4}, "
+                + $"recall {counts.Recall:F4}, F1 {counts.F1:F4}");
         return Outcome.Done;
     }
 
-    private Dictionary<string, string> Fields(LabelRow row, string? asked) => task.Needs().ToDictionary(
-        name => name,
-        name => row.Words(name == spans.Words ? asked ?? name : name)
-            ?? throw new InputException($"{row.Place}: there is no {(name == spans.Words ? asked ?? name : name)}, which the stage's prompt "
-                + $"asks for; it needs {string.Join(", ", task.Needs())}."));
+    private Dictionary<string, string> Fields(LabelRow row, string? asked)
+    {
+        string Column(string name) => name == spans.Words ? asked ?? name : name;
+        return task.Needs().ToDictionary(
+            name => name,
+            name => row.Words(Column(name)) ?? throw new InputException($"{row.Place}: there is no {Column(name)}, which the stage's "
+                + $"prompt asks for; it needs {string.Join(", ", task.Needs())}."));
+    }
 
     private string Text(IReadOnlyList<string> words, TaggedSpan span) =>
         string.Join(spans.Join, words.Skip(span.Start).Take(span.Length));

@@ -43,7 +43,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>Whether every layer has keys and values of the sizes in <see cref="Sizes"/>, so that a prefix can give some.</summary>
     public virtual bool TakesPrefix => true;
 
-    /// <summary>Whether an encoder-decoder's encoder takes keys and values before a source.</summary>
+    /// <summary>Whether its encoder, beside a decoder, takes keys and values before a source.</summary>
     public virtual bool TakesSourcePrefix => false;
 
     /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
@@ -225,9 +225,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(rows);
         if (shares && SharesBeginnings) return Batch.Of(rows, shares: true);
-        var first = Virtual;
-        if (Lead.Length > 0) return Given(Arrange(rows));
-        if (first.Length == 0) return Arrange(rows);
+        if (Virtual is not { Length: > 0 } first) return Lead.Length > 0 ? Given(Arrange(rows)) : Arrange(rows);
         foreach (var row in rows) Fits(row);
         // A prefix of keys and values has no states, so nothing predicts a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;

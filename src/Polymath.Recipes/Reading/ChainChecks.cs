@@ -49,7 +49,9 @@ internal sealed class ChainChecks(
     {
         foreach (var (key, there) in new[]
         {
-            ("spans", prompt.Spans is not null), ("prompts", prompt.Prompts is not null), ("demonstrations", prompt.Demonstrations is not null),
+            ("spans", prompt.Spans is not null),
+            ("prompts", prompt.Prompts is not null),
+            ("demonstrations", prompt.Demonstrations is not null),
         })
             if (there)
                 checks.Fault(At(key), $"a chain asks one question after the other, and not with {key}", $"leave out {key}, or the chain");
@@ -87,7 +89,9 @@ internal sealed class ChainChecks(
             checks.Fault($"{at}.tokens", "'tokens' and 'verbalizer' are both given", "keep tokens for an answer that is written");
         else if (question is { Tokens: null, Verbalizer: null } && prompt.Rules is null)
             checks.Fault(
-                at, "nothing says how it is answered", "add verbalizer: {words: {ANSWER: WORD}}, or tokens: NUMBER for a text that is written");
+                at,
+                "nothing says how it is answered",
+                "add verbalizer: {words: {ANSWER: WORD}}, or tokens: NUMBER for a text that is written");
         masks(question.Template, question.Read, $"{at}.template");
         if (question.Verbalizer is not { } read) return;
         if (Looks(read) is { } kind)
@@ -117,7 +121,9 @@ internal sealed class ChainChecks(
         {
             if (question.Tokens is not null)
                 checks.Fault(
-                    $"{checks.PathOf(question)}.tokens", "rules choose among answers, and this one is written freely", "write a verbalizer");
+                    $"{checks.PathOf(question)}.tokens",
+                    "rules choose among answers, and this one is written freely",
+                    "write a verbalizer");
             if (question.Answer is not null)
                 checks.Fault($"{checks.PathOf(question)}.answer", "the rules say the right answers of each label", "leave it out");
         }

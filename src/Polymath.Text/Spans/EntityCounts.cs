@@ -1,7 +1,8 @@
 namespace Polymath.Text.Spans;
 
 /// <summary>
-/// How well entities are found: those whose words and kind are both right, as CoNLL-2003 counts them (Tjong Kim Sang &amp; De Meulder 2003).
+/// How well entities are found: those whose words and kind are both right, as CoNLL-2003 counts them (Tjong Kim Sang &amp; De Meulder
+/// 2003).
 /// </summary>
 /// <param name="Right">Entities that were found as they are.</param>
 /// <param name="Found">Entities that were found.</param>

@@ -18,8 +18,8 @@ public readonly record struct TaggedSpan(int Start, int End, string Kind)
     public bool Overlaps(TaggedSpan other) => Start < other.End && other.Start < End;
 
     /// <summary>
-    /// The entities that a sentence's tags name, as seqeval's usual mode reads them: in the schemes IOB1, IOB2, IOE, IOBES, BMES, BILOU, and
-    /// tags that are kinds alone. An entity begins at B, S and U, at another kind, and behind O or the end of another one.
+    /// The entities that a sentence's tags name, as seqeval's usual mode reads them: in the schemes IOB1, IOB2, IOE, IOBES, BMES and BILOU,
+    /// and tags that are kinds alone. An entity begins at B, S and U, at another kind, and behind O or the end of another one.
     /// </summary>
     /// <param name="tags">The tag of each word.</param>
     public static IReadOnlyList<TaggedSpan> Of(IReadOnlyList<string> tags)

@@ -94,7 +94,11 @@ internal static class FieldUse
             : Names(task.Reads);
 
     private static IEnumerable<string> Of(QuestionSpec question) =>
-        [.. TemplateFields.OfPrompt(question.Template), .. question.Read.Fields, .. question.Answer is { } right ? [right] : Array.Empty<string>()];
+    [
+        .. TemplateFields.OfPrompt(question.Template),
+        .. question.Read.Fields,
+        .. question.Answer is { } right ? [right] : Array.Empty<string>(),
+    ];
 
     private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch
     {

@@ -29,12 +29,12 @@ internal sealed class SpanRows(SpansSpec spec, StageSpec stage)
         var words = TaggedSpan.Words(Field(row, spec.Words), spec.Join);
         string[] tags = [.. Field(row, label).Split((char[]?)['\n', ' ', '\t'], StringSplitOptions.RemoveEmptyEntries)];
         if (words.Count != tags.Length)
-            throw new InputException($"{row.Name} has {words.Count} words in '{spec.Words}' and {tags.Length} tags in '{label}'. Write a tag "
-                + "for each word, and what stands between words with spans.join.");
+            throw new InputException($"{row.Name} has {words.Count} words in '{spec.Words}' and {tags.Length} tags in '{label}'. Write a "
+                + "tag for each word, and what stands between words with spans.join.");
         return new Sentence(row, words, TaggedSpan.Of([.. tags.Select(tag => TagNames.Of(row.Name, tag, spec.Names))]));
     }
 
-    private string Field(Row row, string name) => row.Fields.GetValueOrDefault(name) is { Length: > 0 } value
+    private static string Field(Row row, string name) => row.Fields.GetValueOrDefault(name) is { Length: > 0 } value
         ? value
         : throw new InputException($"{row.Name} has no '{name}'. {Nearest.Hint(name, [.. row.Fields.Keys], "fields")}.");
 
@@ -57,8 +57,8 @@ internal sealed class SpanRows(SpansSpec spec, StageSpec stage)
             throw new InputException($"Stage {stage.Name}: the tags in '{label}' name no entity in any of {rows.Count:N0} training rows. "
                 + "Name the field with the tags as the stage's label.");
         if (entities.FirstOrDefault(pair => pair.Span.Kind == spec.None) is { Sentence: { } wrong })
-            throw new InputException($"{wrong.Row.Name} has an entity of the kind '{spec.None}', which stands for none. Choose another name "
-                + "with spans.none.");
+            throw new InputException($"{wrong.Row.Name} has an entity of the kind '{spec.None}', which stands for none. Choose another "
+                + "name with spans.none.");
         var others = sentences.SelectMany(one => All(one.Words.Count).Where(span => !one.Entities.Any(entity =>
             entity.Start == span.Start && entity.End == span.End)).Select(span => (Sentence: one, Span: span))).ToList();
         var count = (int)Math.Min(others.Count, Math.Round(spec.Ratio * entities.Count, MidpointRounding.AwayFromZero));

@@ -127,8 +127,8 @@ public sealed class AskedChain : IDisposable
     }
 
     /// <summary>
-    /// The loss of answers, Σ −log p, where that of a written answer is the mean of its tokens', and the number of those that are the most
-    /// probable.
+    /// The loss of answers, Σ −log p, where that of a written answer is the mean of its tokens', and the number of those that are the
+    /// most probable.
     /// </summary>
     /// <param name="network">The model, with the soft tokens' vectors.</param>
     /// <param name="batch">The rows, laid out for it.</param>
@@ -210,7 +210,7 @@ public sealed class AskedChain : IDisposable
         return (stack(loss, 0).sum(), right);
     }
 
-    /// <summary>Texts with the answers to all questions before the last one: the right ones where they are given, else the model's.</summary>
+    /// <summary>Texts with the answers to all questions before the last one: the right ones that are given, else the model's.</summary>
     /// <param name="network">The model, with the soft tokens' vectors.</param>
     /// <param name="texts">The texts.</param>
     /// <param name="most">The most tokens of a row.</param>

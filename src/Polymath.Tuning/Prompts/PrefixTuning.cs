@@ -1,6 +1,5 @@
 using Polymath.Models;
 using Polymath.Recipes;
-using Polymath.Tensors.Kernels;
 using static TorchSharp.torch;
 
 namespace Polymath.Tuning.Prompts;

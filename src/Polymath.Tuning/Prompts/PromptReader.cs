@@ -146,7 +146,8 @@ public sealed class PromptReader
         int most,
         int written)
     {
-        var before = Template.Blocks.TakeWhile(block => block is not MaskBlock).LastOrDefault() is TextBlock last && last.Text.EndsWith(' ');
+        var before = Template.Blocks.TakeWhile(block => block is not MaskBlock).LastOrDefault() is TextBlock words
+            && words.Text.EndsWith(' ');
         var answer = model.Tokenizer.EncodePlain(before || text.Length == 0 || text[0] > '\u2e7f' ? text : " " + text);
         int? end = Reading == Reading.EncoderDecoder && tokens.Sentinels.Count > 1
             ? tokens.Sentinels[1]

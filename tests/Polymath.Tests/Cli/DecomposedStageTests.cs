@@ -184,11 +184,11 @@ public sealed class DecomposedStageTests : IDisposable
     [InlineData("rows", "kind", "template: '{text} {mask}', spans: {words: text}", "does not say which span is asked for")]
     [InlineData("rows", "kind", "template: '{text} {span} {mask}', spans: {words: kind}", "'kind' is the stage's label, too")]
     [InlineData("rows", "kind", "template: '{text} {span} {mask}', spans: {words: text}", "words in 'text' and 1 tags in 'kind'")]
-    [InlineData("tagged", "tags", "template: '{tokens} {span} {mask}', spans: {none: S}", "an entity of the kind 'S', which stands for none")]
+    [InlineData("tagged", "tags", "template: '{tokens} {span} {mask}', spans: {none: S}", "of the kind 'S', which stands for none")]
     [InlineData("rows", "kind", "template: '{text} {mask}', chain: []", "the list is empty")]
     [InlineData("rows", "kind", "template: '{text} {mask}', rules: {soft: [a, b]}", "rules join the answers of a chain")]
     [InlineData("rows", "kind", "template: '{text} {mask}', chain: [" + Tone + "]", "no later template has the answer 'tone'")]
-    [InlineData("rows", "kind", "template: '{tone} {mask}', chain: [{name: tone, template: '{text} {mask}'}]", "nothing says how it is answered")]
+    [InlineData("rows", "kind", "template: '{tone} {mask}', chain: [{name: tone, template: '{text} {mask}'}]", "says how it is answered")]
     [InlineData("rows", "kind", "template: '{tone} {mask}', chain: [{name: tone, template: '{text} {mask}', verbalizer: {kind: search}}]",
         "looks at training rows before the first step")]
     [InlineData("rows", "kind", "template: '{kind} {mask}', chain: [{name: kind, template: '{text} {mask}', tokens: 2}]",

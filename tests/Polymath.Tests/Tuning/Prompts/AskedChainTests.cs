@@ -110,7 +110,9 @@ public sealed class AskedChainTests
             {
                 var ends = model.Ends.Concat(model.Tokenizer.SpecialTokens.Values).ToHashSet();
                 var greedy = new TokenGenerator(model.Model, ends).Generate(
-                    [chain.Rows(0, Text(text), 64)[0].Ids], new SamplingSettings(Temperature: 0, MaxNewTokens: 4))[0];
+                    [chain.Rows(0, Text(text), 64)[0].Ids],
+                    new SamplingSettings(Temperature: 0, MaxNewTokens: 4),
+                    cancellation: TestContext.Current.CancellationToken)[0];
                 Assert.Equal(model.Tokenizer.Decode(greedy).Trim(), own.Fields["said"]);
             }
         // Each token of the answer and its end is foretold by those before it.
@@ -161,7 +163,8 @@ public sealed class AskedChainTests
                 Spans: new SpansSpec(MaxWords: 2)),
             kinds);
         string[] words = ["a", "b", "it", "2"];
-        var found = new SpanReader(model.Model, asked, 64).Read("one", new Dictionary<string, string> { ["tokens"] = string.Join('\n', words) });
+        var found = new SpanReader(model.Model, asked, 64).Read(
+            "one", new Dictionary<string, string> { ["tokens"] = string.Join('\n', words) });
         // Every span alone, then the best ones by hand.
         var left = new List<(int Start, int End, string Kind, double Probability)>();
         for (var start = 0; start < words.Length; start++)

@@ -50,7 +50,7 @@ public sealed class SourcePrefixTests
         int[] written;
         int[][] prompts = [[5, 6, 7], [4, 3, 2, 9]];
         List<int[]> Answers(LanguageModel model) => new TokenGenerator(model, []).Generate(
-            prompts, new SamplingSettings(Temperature: 0, MaxNewTokens: 5));
+            prompts, new SamplingSettings(Temperature: 0, MaxNewTokens: 5), cancellation: TestContext.Current.CancellationToken);
         using (var model = Model("t5"))
         {
             plain = Said(model);
