@@ -17,6 +17,11 @@ internal sealed record LabelRow(JsonObject Fields, string Place)
         JsonValue value => value.ToJsonString(),
         _ => null,
     };
+
+    /// <summary>A field's value as text, the items of a list one a line; null when it is missing or empty.</summary>
+    internal string? Words(string field) => Fields[field] is JsonArray { Count: > 0 } list
+        ? string.Join('\n', list.Select(item => item is JsonValue value && value.TryGetValue<string>(out var text) ? text : $"{item}"))
+        : Text(field);
 }
 
 /// <summary>The rows of a file for <c>classify</c>, and which of their fields hold the text and the label.</summary>

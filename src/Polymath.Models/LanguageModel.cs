@@ -43,6 +43,9 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     /// <summary>Whether every layer has keys and values of the sizes in <see cref="Sizes"/>, so that a prefix can give some.</summary>
     public virtual bool TakesPrefix => true;
 
+    /// <summary>Whether its encoder, beside a decoder, takes keys and values before a source.</summary>
+    public virtual bool TakesSourcePrefix => false;
+
     /// <summary>The sockets of attention, in the order of the model; empty when a family has none.</summary>
     public IReadOnlyList<AttentionSocket> Attentions => parts.Attentions;
 
@@ -203,7 +206,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     }
 
     /// <summary>The ids of the virtual tokens before a row.</summary>
-    protected int[] Virtual => Prompt is { IsOn: true } && !Leads ? Numbers : [];
+    protected int[] Virtual => Prompt is { IsOn: true, GivesSource: false } && !Leads ? Numbers : [];
 
     /// <summary>The virtual tokens before an encoder-decoder's answer, when the prompt has keys and values.</summary>
     protected int[] Lead => Prompt is { IsOn: true } && Leads ? Numbers : [];
@@ -222,9 +225,7 @@ public abstract class LanguageModel(JsonObject configuration, ModelParts parts) 
     {
         ArgumentNullException.ThrowIfNull(rows);
         if (shares && SharesBeginnings) return Batch.Of(rows, shares: true);
-        var first = Virtual;
-        if (Lead.Length > 0) return Given(Arrange(rows));
-        if (first.Length == 0) return Arrange(rows);
+        if (Virtual is not { Length: > 0 } first) return Lead.Length > 0 ? Given(Arrange(rows)) : Arrange(rows);
         foreach (var row in rows) Fits(row);
         // A prefix of keys and values has no states, so nothing predicts a row's first token.
         var skipped = Prompt!.GivesKeysAndValues ? 1 : 0;

@@ -69,6 +69,17 @@ public abstract class SoftPrompt
     /// <summary>Whether a layer's keys and values of the virtual tokens come from the prompt, not from their vectors.</summary>
     public virtual bool GivesKeysAndValues => false;
 
+    /// <summary>
+    /// Whether every layer of an encoder-decoder's encoder has keys and values before a source. They are no tokens: only attention within
+    /// the encoder sees them.
+    /// </summary>
+    public virtual bool GivesSource => false;
+
+    /// <summary>A layer's keys and values before a source, each [length, keyValueHeads, D].</summary>
+    /// <param name="layer">The layer of the encoder.</param>
+    public virtual (Tensor Keys, Tensor Values) SourceKeysAndValues(int layer) =>
+        throw new InvalidOperationException("This prompt has no keys and values for an encoder.");
+
     /// <summary>A layer's keys and values of the virtual tokens, each [length, keyValueHeads, D].</summary>
     /// <param name="layer">The layer.</param>
     public virtual (Tensor Keys, Tensor Values) KeysAndValues(int layer) =>

@@ -18,6 +18,8 @@ namespace Polymath.Recipes;
 /// <param name="Rows">The most rows, drawn by the recipe's seed.</param>
 /// <param name="Split">The part of the data; all rows when left out.</param>
 /// <param name="MaxNewTokens">The most tokens of an answer that is written (<c>gsm8k</c>).</param>
+/// <param name="Before">What stands before the solved questions, with its empty line: text in which <c>{field}</c> stands for a field's
+/// value; what the format says when left out.</param>
 public sealed record ChoiceAbility(
     [Means(Meaning.DataName)] string Data,
     ChoiceFormat? Format = null,
@@ -30,7 +32,8 @@ public sealed record ChoiceAbility(
     string? ShotsBy = null,
     [Bounds(1)] int Rows = 1000,
     DataSplit? Split = null,
-    [Bounds(1)] int MaxNewTokens = ChoiceAbility.UsualNewTokens) : AbilitySpec
+    [Bounds(1)] int MaxNewTokens = ChoiceAbility.UsualNewTokens,
+    string? Before = null) : AbilitySpec
 {
     /// <summary>The most tokens of a written answer, where nothing is said.</summary>
     public const int UsualNewTokens = 256;
@@ -46,7 +49,7 @@ public sealed record ChoiceAbility(
         '\u001f',
         [
             Data, $"{Format}", Question ?? "", .. Choices ?? [], Answer ?? "", $"{Shots}", ShotsFrom ?? "", ShotsBy ?? "", $"{Rows}",
-            $"{Split}", $"{MaxNewTokens}",
+            $"{Split}", $"{MaxNewTokens}", Before ?? "",
         ]);
 }
 

@@ -15,6 +15,9 @@ namespace Polymath.Recipes;
 /// <param name="Together">How the answers of several prompts become one.</param>
 /// <param name="Demonstrations">Training rows with their answers that stand before the question.</param>
 /// <param name="Rate">The learning rate of the prompt's own weights at its peak; the stage's when left out.</param>
+/// <param name="Spans">Asks for the entities of a sentence, span by span; the stage's label is then the field with the tags.</param>
+/// <param name="Chain">Questions that are asked first, one after the other; the template is the last question.</param>
+/// <param name="Rules">For each label, the answer to each question of the chain and to the template, which say it together.</param>
 public sealed record PromptMethod(
     string? Template = null,
     VerbalizerSpec? Verbalizer = null,
@@ -24,10 +27,17 @@ public sealed record PromptMethod(
     IReadOnlyList<AskSpec>? Prompts = null,
     PromptsTogether Together = PromptsTogether.Mean,
     DemonstrationsSpec? Demonstrations = null,
-    [Bounds(0, 100)] double? Rate = null) : MethodSpec
+    [Bounds(0, 100)] double? Rate = null,
+    SpansSpec? Spans = null,
+    IReadOnlyList<QuestionSpec>? Chain = null,
+    IReadOnlyDictionary<string, IReadOnlyList<string>>? Rules = null) : MethodSpec
 {
     /// <inheritdoc/>
     public override string Kind => "prompt";
+
+    /// <summary>The names in its templates that are no fields of a row.</summary>
+    public IReadOnlyList<string> Made =>
+        [.. Spans is null ? Array.Empty<string>() : [SpansSpec.Span], .. (Chain ?? []).Select(question => question.Name)];
 
     /// <summary>The prompts, each with all its settings.</summary>
     public IReadOnlyList<AskSpec> Asks() =>
@@ -51,7 +61,8 @@ public sealed record PromptMethod(
 
     /// <summary>Whether it has weights of its own, which are trained whatever else is.</summary>
     public bool HasWeights => (Together == PromptsTogether.Learned && Prompts is { Count: > 1 })
-        || Asks().Any(ask => TemplateFields.HasSoft(ask.Template) || ask.Verbalizer!.Learns);
+        || Asks().Any(ask => TemplateFields.HasSoft(ask.Template) || ask.Verbalizer!.Learns)
+        || (Chain ?? []).Any(question => TemplateFields.HasSoft(question.Template) || question.Read.Learns);
 }
 
 /// <summary>How the answers of several prompts become one.</summary>
@@ -108,7 +119,11 @@ public sealed record AskSpec(
     string Template,
     VerbalizerSpec? Verbalizer = null,
     CutSide? Cut = null,
-    SoftEncoder? Encoder = null);
+    SoftEncoder? Encoder = null)
+{
+    /// <summary>Fields that are never cut, besides those that the template says.</summary>
+    public IReadOnlyList<string> Whole { get; init; } = [];
+}
 
 /// <summary>A network between the soft tokens and the model.</summary>
 public enum SoftEncoder

@@ -43,6 +43,11 @@ public sealed record Recipe(
     /// <summary>All stages as they are written: those of the first round, and those that a later round changes.</summary>
     public IEnumerable<StageSpec> AllStages() => Visits().Select(visit => visit.Stage).Distinct();
 
+    /// <summary>The stage of a name, or the one that has a term of this name in any round; null where there is none.</summary>
+    /// <param name="part">The name, <c>STAGE</c> or <c>STAGE.TERM</c>.</param>
+    public string? OwnerOf(string part) =>
+        AllStages().FirstOrDefault(stage => stage.Name == part || stage.Parts().Any(own => own.Name == part))?.Name;
+
     /// <summary>The recipe as canonical YAML: settings that equal their defaults are left out.</summary>
     public string ToYaml() => RecipeWriter.Write(this);
 

@@ -5,6 +5,7 @@ namespace Polymath.Recipes;
 [Case("kind", "characterClasses", typeof(CharacterClassesSpec))]
 [Case("kind", "readings", typeof(ReadingsTableSpec))]
 [Case("kind", "wordnet", typeof(WordNetTableSpec))]
+[Case("kind", "synonyms", typeof(SynonymTableSpec))]
 public abstract record TableSpec;
 
 /// <summary>WordNet: which English words mean nearly the same, or belong together.</summary>
@@ -13,6 +14,15 @@ public abstract record TableSpec;
 public sealed record WordNetTableSpec(
     [Means(Meaning.Files)] IReadOnlyList<string> Files,
     string? Sha512 = null) : TableSpec;
+
+/// <summary>Words that mean nearly the same, a group in each line of a text file; for any language.</summary>
+/// <param name="Files">Paths, globs or a package address, such as <c>npm:segment@0.1.3/dicts/synonym.txt</c> for Chinese.</param>
+/// <param name="Sha512">The package's SHA-512, as for data.</param>
+/// <param name="Steps">How far words are related: 1 for those of a word's own groups, 2 for those of their groups, too.</param>
+public sealed record SynonymTableSpec(
+    [Means(Meaning.Files)] IReadOnlyList<string> Files,
+    string? Sha512 = null,
+    [Bounds(1, 10)] int Steps = 2) : TableSpec;
 
 /// <summary>A table that converts text: from left to right, the longest entry that fits is replaced.</summary>
 /// <param name="Files">Paths, globs or a package address, as for data. Earlier files win.</param>

@@ -209,6 +209,9 @@ public enum LabelFigure
 
     /// <summary>The mean over labels of F1 = 2PR/(P + R), of precision P and recall R; every label counts alike.</summary>
     MacroF1,
+
+    /// <summary>F1 of the entities that are found, where a stage asks for spans: words and kind must both be right.</summary>
+    EntityF1,
 }
 
 /// <summary>The mean reward of sampled answers to held-out prompts.</summary>

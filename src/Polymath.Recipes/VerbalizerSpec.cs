@@ -133,7 +133,7 @@ public sealed record PrototypesSpec(
 /// their own label alone. What is left has learned weights, and is divided by its mean probability over those rows.
 /// </summary>
 /// <param name="Words">The first words of each label, which related ones are found for; the label itself when left out.</param>
-/// <param name="Table">A table of the kind <c>wordnet</c> that knows related words.</param>
+/// <param name="Table">A table of the kind <c>wordnet</c> or <c>synonyms</c> that knows related words.</param>
 /// <param name="File">A file with the words of each label, in OpenPrompt's formats: .txt, .csv, .json or .jsonl.</param>
 /// <param name="Most">The most words of each label before they are refined.</param>
 /// <param name="Senses">How many senses of a word count, the usual ones first.</param>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
@@ -21,17 +22,41 @@ public sealed class AskedTasks(Materials materials) : IDisposable
     /// <summary>Finds the folder in which a stage's finished model lies; null before that.</summary>
     internal Func<string, string?> Finished { get; set; } = _ => null;
 
-    /// <summary>Looks for tasks as they were learned: in the stages of a run, or beside a model that is in none.</summary>
+    /// <summary>
+    /// Looks for tasks as they were learned: in the stages of a run, or beside a model that is in none. Where rounds repeat a task, it is
+    /// the one that was there when the model was measured in its run: the last one up to the model's own visit.
+    /// </summary>
     /// <param name="run">The run's folder, or a model's.</param>
     /// <param name="model">The folder of the model that is measured.</param>
     public void LookIn(string run, string model)
     {
         var stages = Path.Combine(run, "stages");
-        Finished = Directory.Exists(stages)
-            ? name => Directory.GetDirectories(stages, $"*-{name}").Order(StringComparer.Ordinal)
-                .Select(stage => Path.Combine(stage, "model")).LastOrDefault(Directory.Exists)
-            : _ => model;
+        if (!Directory.Exists(stages))
+        {
+            Finished = _ => model;
+            return;
+        }
+        var measured = VisitOf(Path.GetFileName(Path.GetDirectoryName(Path.GetFullPath(model))) ?? "").Number ?? int.MaxValue;
+        Finished = name =>
+        {
+            var owner = materials.Recipe.OwnerOf(name);
+            var visits = Directory.GetDirectories(stages).Select(place => (Place: place, Visit: VisitOf(Path.GetFileName(place))))
+                .Where(one => one.Visit.Number is not null && IsVisit(one.Visit.Name, owner))
+                .OrderBy(one => one.Visit.Number).Select(one => (Model: Path.Combine(one.Place, "model"), one.Visit.Number))
+                .Where(one => File.Exists(Path.Combine(one.Model, PromptTask.FileName))).ToList();
+            return visits.LastOrDefault(one => one.Number <= measured).Model ?? visits.FirstOrDefault().Model;
+        };
     }
+
+    private static (int? Number, string Name) VisitOf(string folder) =>
+        folder.Split('-', 2) is [var number, var name] && int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var at)
+            ? (at, name)
+            : (null, folder);
+
+    // A stage's later visits are named NAME.2, NAME.3.
+    private static bool IsVisit(string visit, string? stage) => stage is not null && (visit == stage
+        || (visit.StartsWith(stage + ".", StringComparison.Ordinal) && int.TryParse(
+            visit.AsSpan(stage.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out _)));
 
     /// <summary>
     /// Makes the task of a stage that begins: it is measured by it from here on. A later round goes on from what the one before has left.

@@ -6,6 +6,7 @@ using Polymath.Training.Evaluation;
 using Polymath.Runs.Reports;
 using Polymath.Runs;
 using Polymath.Training.Stages;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training;
 
@@ -30,7 +31,7 @@ public sealed class Run : IDisposable
         graph = new StageGraph(materials, folder, observer);
         Sources = new MadeSources(materials, graph, folder);
         materials.Rewards.Run = folder.Path;
-        materials.Asked.Finished = FinishedModel;
+        materials.Asked.Finished = FinishedTask;
     }
 
     /// <summary>The data, the tokenizer and the layout.</summary>
@@ -110,14 +111,15 @@ public sealed class Run : IDisposable
         }
     }
 
-    // The model of a stage's last finished visit.
-    private string? FinishedModel(string stage)
+    // The model of the last finished visit of a stage, or of the stage that has a term of this name, with a task beside it.
+    private string? FinishedTask(string name)
     {
         var visits = Materials.Recipe.Visits();
-        return Enumerable.Range(0, visits.Count).Where(i => visits[i].Stage.Name == stage)
-            .Select(i => folder.Stage(i, visits[i].Name)).LastOrDefault(place => StageRecord.Read(place)?.Report is not null) is { } found
-            ? System.IO.Path.Combine(found, "model")
-            : null;
+        var owner = Materials.Recipe.OwnerOf(name);
+        return Enumerable.Range(0, visits.Count).Where(i => visits[i].Stage.Name == owner)
+            .Select(i => folder.Stage(i, visits[i].Name)).Where(place => StageRecord.Read(place)?.Report is not null)
+            .Select(place => System.IO.Path.Combine(place, "model"))
+            .LastOrDefault(model => File.Exists(System.IO.Path.Combine(model, PromptTask.FileName)));
     }
 
     /// <summary>Which model each visit starts from.</summary>

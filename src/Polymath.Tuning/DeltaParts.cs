@@ -162,6 +162,10 @@ public sealed class DeltaParts
     public IReadOnlyList<long>? ShapeOf(string module, string parameter) =>
         files?.ShapeOf(nameInFile($"{AdapterConfiguration.Prefix}{module}.{parameter}"));
 
+    /// <summary>Whether the file holds a tensor of a whole name.</summary>
+    /// <param name="name">The name.</param>
+    public bool HoldsWhole(string name) => files?.Has(name) ?? false;
+
     /// <summary>Whether a prompt's encoder exists: it is fresh, or it is in its own file.</summary>
     public bool HoldsEncoder => files?.Has("embedding.weight") ?? true;
 

@@ -139,12 +139,13 @@ public sealed partial class DeltaSet : IDisposable
             .Concat(chosen.Select(item => (item.Name, item.Weight.Value)))
             .Concat(echoes.Select(item => (item.Name, item.Weight.Value)))
             .ToDictionary();
-        if (prompt is Prompts.ComputedPrompt computed && !content.ContainsKey(Prompts.ComputedPrompt.Key))
+        if (prompt is Prompts.ComputedPrompt computed
+            && !content.Keys.Any(name => name.EndsWith(Prompts.ComputedPrompt.Key, StringComparison.Ordinal)))
         {
             // PEFT's file holds the encoder's output; the encoder is saved next to it, so that training can continue.
             Tensors.Files.SafetensorsWriter.Write(Path.Combine(folder, Prompts.ComputedPrompt.EncoderFile), content);
             content = chosen.Select(item => (item.Name, item.Weight.Value))
-                .Append((Prompts.ComputedPrompt.Key, computed.Embeddings().contiguous())).ToDictionary();
+                .Concat(computed.Computed().Select(pair => (pair.Key, pair.Value.contiguous()))).ToDictionary();
         }
         Course?.Saving(content);
         Tensors.Files.SafetensorsWriter.Write(

@@ -92,20 +92,26 @@ internal static class ClassifyVerb
     {
         using var opened = open();
         var task = Task(opened, why);
-        if (task?.Fields() is { Count: not 1 } fields)
+        if (task is { Spans: not null }) return Spans(opened, task, why, Lines).One(text, json);
+        if (task is { Chain: not null } && why)
+            throw new InputException("--why says what prompts answer, and a chain says its answers in any case. Leave it out.");
+        if (task?.Needs() is { Count: not 1 } fields)
             throw new InputException($"The stage's prompt '{task.Prompts[0].Template}' asks for {string.Join(", ", fields)}, but --text "
                 + "is one text. Give a file with these columns: --input FILE.csv.");
         using var asked = task is null ? null : new PromptedLabels(opened.Text, task, opened.Place);
         var answers = asked is null
             ? LabelReader.Read(opened.Text, [text], 1).Select(WithoutReasons)
-            : asked.Read([("The text", new Dictionary<string, string> { [task!.Fields()[0]] = text })], 1, why);
-        var (answer, reasons) = answers.Single();
+            : asked.Read([("The text", new Dictionary<string, string> { [task!.Needs()[0]] = text })], 1, why);
+        var said = answers.Single();
+        var (answer, reasons) = said;
         var (names, kind) = Meaning(opened, task);
         if (json)
-            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(names, kind, answer, reasons) }
+            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(names, kind, said) }
                 .ToJsonString(JsonLayout.Line));
         else
             foreach (var (name, score) in Ranked(names, answer)) Console.WriteLine($"{name,-20} {score:F4}");
+        if (!json)
+            foreach (var (name, own) in said.Answers) Console.WriteLine($"  {name}: {own}");
         if (!json) PromptReasons.Tell(names, answer, reasons);
         if (answer.Cut && !json)
             Console.Error.WriteLine($"polymath: the text is longer than the model's context of {opened.Text.Model.Sizes.ContextLength:N0} "
@@ -128,12 +134,13 @@ internal static class ClassifyVerb
                 + "out adapter, or give one for all with --adapter FOLDER.");
         using var opened = open();
         var task = Task(opened, why);
+        if (task is { Spans: not null }) return Spans(opened, task, why, format).All(rows, columns);
         var label = rows.LabelField(columns.Label, task?.Label);
         using var asked = task is null ? null : new PromptedLabels(opened.Text, task, opened.Place);
         var answers = asked is null
             ? LabelReader.Read(opened.Text, rows.Texts(rows.TextField(columns.Text, label)), rowsAtOnce).Select(WithoutReasons)
             : asked.Read(
-                [.. rows.Rows.Zip(rows.Fields(task!.Fields(), columns.Text, label), (row, fields) => (row.Place, fields))],
+                [.. rows.Rows.Zip(rows.Fields(task!.Needs(), columns.Text, label), (row, fields) => (row.Place, fields))],
                 rowsAtOnce,
                 why);
         var (names, kind) = Meaning(opened, task);
@@ -142,9 +149,9 @@ internal static class ClassifyVerb
         List<string> header = [.. rows.Rows.SelectMany(row => row.Fields.Select(pair => pair.Key)).Distinct()];
         if (format == Csv) Console.WriteLine(TableLines.Of([.. header, "predicted", "probability"]));
         var counts = new LabelCounts();
-        foreach (var ((answer, reasons), row) in answers.Zip(rows.Rows))
+        foreach (var (said, row) in answers.Zip(rows.Rows))
         {
-            var (best, score) = Ranked(names, answer).First();
+            var (best, score) = Ranked(names, said.Answer).First();
             if (kind == LabelTask.Classify && label is not null && row.Text(label) is { } wanted) counts.Add(wanted, best);
             if (format == Csv)
                 Console.WriteLine(TableLines.Of([
@@ -155,12 +162,24 @@ internal static class ClassifyVerb
             else
             {
                 var whole = (JsonObject)row.Fields.DeepClone();
-                whole["classified"] = Answer(names, kind, answer, reasons);
+                whole["classified"] = Answer(names, kind, said);
                 Console.WriteLine(whole.ToJsonString(JsonLayout.Line));
             }
         }
         if (label is not null) counts.Tell(label);
         return Outcome.Done;
+    }
+
+    private static SpanAnswers Spans(
+        OpenedModel opened,
+        PromptTask task,
+        bool why,
+        string format)
+    {
+        if (why) throw new InputException("--why says what prompts answer about a row, and the stage asks about spans. Leave it out.");
+        return format == Csv
+            ? throw new InputException("--format csv has one label for a row, and the stage finds entities. Write --format jsonl.")
+            : new SpanAnswers(opened, task);
     }
 
     private static PromptedAnswer WithoutReasons(LabelledAnswer answer) => new(answer, []);
@@ -172,16 +191,15 @@ internal static class ClassifyVerb
         names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
 
     // For one label of several, the best one is named; for several at once and for values, all are printed.
-    private static JsonObject Answer(
-        IReadOnlyList<string> names,
-        LabelTask kind,
-        LabelledAnswer answer,
-        IReadOnlyList<PromptReason> reasons)
+    private static JsonObject Answer(IReadOnlyList<string> names, LabelTask kind, PromptedAnswer said)
     {
+        var (answer, reasons) = said;
         var result = new JsonObject();
         if (kind == LabelTask.Classify) result["label"] = Ranked(names, answer).First().Name;
         result[kind == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(
             names.Zip(answer.Scores).Select(pair => KeyValuePair.Create(pair.First, (JsonNode?)Math.Round(pair.Second, 6))));
+        if (said.Answers.Count > 0)
+            result["answers"] = new JsonObject(said.Answers.Select(one => KeyValuePair.Create(one.Name, (JsonNode?)one.Text)));
         if (answer.Cut) result["cut"] = true;
         if (reasons.Count > 0) result["why"] = PromptReasons.Json(names, reasons);
         return result;

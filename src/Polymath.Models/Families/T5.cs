@@ -182,6 +182,9 @@ public sealed class T5 : LanguageModel
     public override Reading Reading => decoder is null ? Reading.Encoder : Reading.EncoderDecoder;
 
     /// <inheritdoc/>
+    public override bool TakesSourcePrefix => decoder is not null;
+
+    /// <inheritdoc/>
     public override TokenTable Tokens { get; }
 
     /// <inheritdoc/>
@@ -269,20 +272,25 @@ public sealed class T5 : LanguageModel
     private Tensor Encode(Batch source)
     {
         var length = source.Positions.Max() + 1;
-        var bias = Bias(encoder, 1 - length, length - 1);
+        var prefix = Prompt is { IsOn: true, GivesSource: true } prompt ? new SourcePrefix(prompt, source) : null;
+        // Distances count a prefix, which stands before the first place.
+        var before = prefix?.Length ?? 0;
+        var bias = Bias(encoder, 1 - length - before, length - 1);
+        bias = bias with { Zero = bias.Zero - before };
         var x = Tokens.Embed(source.Ids);
         foreach (var block in encoder.Blocks)
             x = Through([x, bias.Table], given =>
             {
                 var x = given[0];
                 var (query, key, value) = Heads(block.Self, block.SelfNorm.Forward(x));
+                if (prefix is not null) (key, value) = prefix.Before(block.Layer, key, value);
                 x = x + block.Self.Output.Forward(new AttentionPlace(block.Layer, form).Attend(
                     source,
                     query,
                     key,
                     value,
                     null,
-                    source.Whole,
+                    prefix?.Reach ?? source.Whole,
                     bias with { Table = given[1] }));
                 return x + block.Feed(x);
             });

@@ -30,6 +30,7 @@ internal sealed class FieldChecks(Checks checks)
         if (ability.Data is not { } source) return;
         List<string> sources = ability.ShotsFrom is { } solved ? [source, solved] : [source];
         Template(TemplateFields.In(ability.Question ?? ""), sources, $"{path}.question");
+        Template(TemplateFields.In(ability.Before ?? ""), [source], $"{path}.before");
         foreach (var (text, i) in (ability.Choices ?? []).Select((text, i) => (text, i)))
             Template(TemplateFields.In(text ?? ""), sources, $"{path}.choices[{i}]");
         Template(TemplateFields.In(ability.Answer ?? ""), sources, $"{path}.answer");
@@ -113,6 +114,8 @@ internal sealed class FieldChecks(Checks checks)
             Package(conversion.Files, conversion.Sha512, path);
         if (table is WordNetTableSpec net)
             Package(net.Files, net.Sha512, path);
+        if (table is SynonymTableSpec list)
+            Package(list.Files, list.Sha512, path);
         if (table is ReadingsTableSpec readings)
             Package(readings.Files, readings.Sha512, path);
         if (table is not CharacterClassesSpec classes)
@@ -177,7 +180,20 @@ internal sealed class FieldChecks(Checks checks)
         {
             foreach (var (ask, i) in method.Asks().Select((ask, i) => (ask, i)))
                 Template(
-                    TemplateFields.OfPrompt(ask.Template), sources, $"{checks.PathOf(method)}.{method.KeyOf(i)}", TemplateFields.Mask);
+                    [.. TemplateFields.OfPrompt(ask.Template).Where(field => !method.Made.Contains(field))],
+                    sources,
+                    $"{checks.PathOf(method)}.{method.KeyOf(i)}",
+                    TemplateFields.Mask);
+            foreach (var question in (method.Chain ?? []).Where(question => question.Template is not null))
+            {
+                Template(
+                    [.. TemplateFields.OfPrompt(question.Template).Where(field => !method.Made.Contains(field))],
+                    sources,
+                    $"{checks.PathOf(question)}.template",
+                    TemplateFields.Mask);
+                if (question.Answer is { } right) Known(right, sources, $"{checks.PathOf(question)}.answer");
+            }
+            if (method.Spans is { } spans) Known(spans.Words, sources, $"{checks.PathOf(method)}.spans.words");
             foreach (var field in method.Asks().SelectMany(ask => ask.Verbalizer!.Fields).Distinct())
                 Known(field, sources, $"{checks.PathOf(method)}.verbalizer");
         }

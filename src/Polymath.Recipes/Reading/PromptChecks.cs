@@ -24,11 +24,36 @@ internal sealed class PromptChecks(
         else if (prompt.Prompts is [])
             checks.Fault(At("prompts"), "the list is empty", "write prompts: [TEXT, TEXT], or template: TEXT");
         else
+        {
             Asks();
+            if (prompt.Chain is not null || prompt.Rules is not null)
+                new ChainChecks(
+                    checks,
+                    stage,
+                    prompt,
+                    path,
+                    Masks).Run();
+        }
+    }
+
+    private void Spans(SpansSpec spans)
+    {
+        if (stage.Objective is TaskSpec task && task.Label == spans.Words && checks.Sound(At("spans.words")))
+            checks.Fault(
+                At("spans.words"),
+                $"'{spans.Words}' is the stage's label, too",
+                "name the field with the words, and the one with their tags as the stage's label");
+        foreach (var (ask, i) in prompt.Asks().Select((ask, i) => (ask, i)))
+            if (checks.Sound(At(prompt.KeyOf(i))) && !TemplateFields.OfPrompt(ask.Template).Contains(SpansSpec.Span))
+                checks.Fault(
+                    At(prompt.KeyOf(i)),
+                    "the template does not say which span is asked for",
+                    $"write {{{SpansSpec.Span}}}, such as \"{{{spans.Words}}} {{{SpansSpec.Span}}} is a {{mask}}\"");
     }
 
     private void Asks()
     {
+        if (prompt.Spans is { } spans) Spans(spans);
         if (prompt.Rate is not null && !prompt.HasWeights && checks.Sound(At("rate")))
             checks.Fault(At("rate"), "the prompt has no weights of its own", "leave it out, or write {soft} in the template");
         if (prompt.Together != PromptsTogether.Mean && prompt.Prompts is not { Count: > 1 } && checks.Sound(At("together")))

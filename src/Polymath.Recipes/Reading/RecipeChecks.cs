@@ -167,6 +167,7 @@ internal sealed class RecipeChecks(Checks checks)
             if (name == "after")
                 checks.Fault("abilities.after", "'after' is the report's name for the stage", "choose another name");
             if (ability is ChoiceAbility choice) Choices(choice, $"abilities.{name}");
+            if (ability is AccuracyAbility accuracy) Figure(accuracy, $"abilities.{name}.figure");
             var (stageName, kinds) = ability switch
             {
                 PerplexityAbility one => (one.Stage, new[] { "pretrain", "finetune" }),
@@ -184,6 +185,20 @@ internal sealed class RecipeChecks(Checks checks)
                 $"'{stageName}' is a stage of the kind {objective.Kind}; this measures {string.Join(" or ", kinds)}",
                 hint);
         }
+    }
+
+    // Entities are what spans are, and nothing else has them.
+    private void Figure(AccuracyAbility ability, string path)
+    {
+        if (checks.StageNamed(ability.Stage) is not { Objective: TaskSpec } stage || !checks.Sound(path)) return;
+        var asksSpans = stage.Method is PromptMethod { Spans: not null };
+        if (asksSpans && ability.Figure != LabelFigure.EntityF1)
+            checks.Fault(path, $"'{stage.Name}' asks for spans, of which entities are found", "write figure: entityF1");
+        if (!asksSpans && ability.Figure == LabelFigure.EntityF1)
+            checks.Fault(
+                path,
+                $"'{stage.Name}' has one label for a row, and no entities",
+                "write figure: accuracy or macroF1, or ask the stage for spans: method: {kind: prompt, spans: {}}");
     }
 
     // A benchmark's format says what the question is, or the recipe does.

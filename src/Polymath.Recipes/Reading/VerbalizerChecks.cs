@@ -15,12 +15,12 @@ internal sealed class VerbalizerChecks(Checks checks, VerbalizerSpec verbalizer,
             checks.Fault(
                 path,
                 "there is no knowledge: neither a table, nor a file, nor words",
-                "add table: NAME of a table of the kind wordnet, file: FILE, or words: {LABEL: [WORD, WORD]}");
+                "add table: NAME of a table of the kind wordnet or synonyms, file: FILE, or words: {LABEL: [WORD, WORD]}");
         if (verbalizer is KnowledgeSpec { File: { } file } && (HubAddress.IsAddress(file) || PackageAddress.TryParse(file, out _, out _)))
             checks.Fault($"{path}.file", "the file with words is not on this machine", "name a local file: .txt, .csv, .json or .jsonl");
         if (verbalizer is KnowledgeSpec { Table: { } table } && checks.Recipe.Tables?.GetValueOrDefault(table) is { } other
-            && other is not WordNetTableSpec)
-            checks.Fault($"{path}.table", $"the table '{table}' knows no related words", "name one of the kind wordnet");
+            && other is not (WordNetTableSpec or SynonymTableSpec))
+            checks.Fault($"{path}.table", $"the table '{table}' knows no related words", "name one of the kind wordnet or synonyms");
         if (verbalizer.Given is not { } words) return;
         var key = verbalizer is TextsSpec ? "texts" : "words";
         if (words.Count == 0)

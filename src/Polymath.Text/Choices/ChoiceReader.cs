@@ -8,7 +8,7 @@ namespace Polymath.Text.Choices;
 public sealed class ChoiceReader
 {
     private readonly ChoiceFormat? format;
-    private readonly FieldText? question, answer;
+    private readonly FieldText? question, answer, before;
     private readonly IReadOnlyList<FieldText> choices;
     private readonly bool fromList;
 
@@ -20,6 +20,7 @@ public sealed class ChoiceReader
         format = spec.Format;
         choices = [.. (spec.Choices ?? []).Select(text => new FieldText(text))];
         fromList = choices.Count == 1;
+        before = spec.Before is null ? null : new FieldText(spec.Before);
         if (format is null) (question, answer) = (new FieldText(spec.Question!), new FieldText(spec.Answer!));
     }
 
@@ -37,7 +38,12 @@ public sealed class ChoiceReader
 
     /// <summary>What stands before all questions that are like a row.</summary>
     /// <param name="row">The row.</param>
-    public string Before(Row row) => format is { } known ? BenchmarkFormats.Before(known, row) : "";
+    public string Before(Row row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        if (before is not null) return before.Fill(row.Fields);
+        return format is { } known ? BenchmarkFormats.Before(known, row) : "";
+    }
 
     /// <summary>A question whose answer is said in one of the usual ways.</summary>
     /// <param name="row">The row.</param>

@@ -23,9 +23,12 @@ public sealed class Corpora(
     private readonly Dictionary<string, SourceReport> reports = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterConversion> conversions = new(StringComparer.Ordinal);
     private readonly Dictionary<string, CharacterClasses> classes = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, WordNet> nets = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, RelatedWords> nets = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> made = new(StringComparer.Ordinal);
     private readonly HashSet<string> open = new(StringComparer.Ordinal);
+
+    /// <summary>The recipe's seed, by which rows are drawn.</summary>
+    public long Seed => recipe.Seed;
 
     /// <summary>The rows of a source, in the order of its files.</summary>
     /// <param name="dataName">The source's name under <c>data</c>.</param>
@@ -135,10 +138,13 @@ public sealed class Corpora(
     /// <summary>A table of related words.</summary>
     /// <param name="tableName">The table's name under <c>tables</c>.</param>
     /// <exception cref="InputException">The table does not exist, is of another kind, or cannot be read.</exception>
-    public WordNet Words(string tableName)
+    public RelatedWords Words(string tableName)
     {
         if (nets.TryGetValue(tableName, out var known))
             return known;
+        if (recipe.Tables?.GetValueOrDefault(tableName) is SynonymTableSpec list)
+            return nets[tableName] = SynonymList.Read(
+                tableName, FilesOf($"table '{tableName}'", list.Files, list.Sha512), list.Steps);
         var spec = Table<WordNetTableSpec>(tableName, "wordnet");
         return nets[tableName] = WordNet.Read(tableName, FilesOf($"table '{tableName}'", spec.Files, spec.Sha512));
     }
@@ -163,6 +169,7 @@ public sealed class Corpora(
         ConversionTableSpec conversion => conversion.Files,
         ReadingsTableSpec readings => readings.Files,
         WordNetTableSpec net => net.Files,
+        SynonymTableSpec list => list.Files,
         _ => [],
     };
 

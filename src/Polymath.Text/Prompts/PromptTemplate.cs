@@ -42,15 +42,23 @@ public sealed class PromptTemplate
     /// <param name="forward">Whether the model reads forward: it reads the spaces before an answer, and nothing after it.</param>
     /// <param name="tokenizer">The tokenizer, for the words that soft tokens start from; null where only texts are needed.</param>
     /// <param name="answers">How many answers are read.</param>
+    /// <param name="whole">Fields that are never cut, besides those that the template says; null for none.</param>
     /// <exception cref="InputException">It is not well formed, or has another number of masks.</exception>
     public static PromptTemplate Written(
         string source,
         bool forward,
         Tokenizer? tokenizer = null,
-        int answers = 1)
+        int answers = 1,
+        IReadOnlyList<string>? whole = null)
     {
         ArgumentNullException.ThrowIfNull(source);
-        var blocks = PromptLanguage.Parse(source, forward);
+        List<PromptBlock> blocks =
+        [
+            .. PromptLanguage.Parse(source, forward).Select(block =>
+                block is FieldBlock { Shortenable: null } field && whole?.Contains(field.Field) == true
+                    ? field with { Shortenable = false }
+                    : block),
+        ];
         InputException Fault(int position, string problem) => new($"The template, at character {position + 1}: {problem}");
         List<MaskBlock> masks = [.. blocks.OfType<MaskBlock>()];
         if (masks.Count == 0)

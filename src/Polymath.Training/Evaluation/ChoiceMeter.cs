@@ -97,11 +97,11 @@ public sealed class ChoiceMeter(TextModel model)
         })];
     }
 
-    /// <summary>The number behind the last <c>####</c>, or else the last number of a text; null for none.</summary>
+    /// <summary>The number behind the first <c>####</c>, or else the last number of a text; null for none.</summary>
     /// <param name="text">The text.</param>
     internal static double? FinalNumber(string text)
     {
-        var mark = text.LastIndexOf("####", StringComparison.Ordinal);
+        var mark = text.IndexOf("####", StringComparison.Ordinal);
         return (mark < 0 ? null : FirstNumber(text[(mark + 4)..])) ?? EqualReward.NumberOf(text);
     }
 

@@ -185,6 +185,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         if (read != WordReading.First)
             throw Other($"has verbalizer.read {read.ToString().ToLowerInvariant()}", "Write read: first");
         if (calibration is not null) throw Other("calibrates its words", "Leave out calibrate and contentFree");
+        if (method.Spans is not null) throw Other("asks for spans", "Leave out spans");
+        if (method.Chain is not null) throw Other("asks a chain of questions", "Leave out chain");
         if (method.Demonstrations is not null) throw Other("shows demonstrations", "Leave them out");
         if (TemplateFields.HasSoft(ask.Template)) throw Other("has soft tokens in its template", "Write words in their place");
         InputException Other(string what, string hint) => new($"Stage {spec.Stage} {what}, and a search scores a prompt of text by the "

@@ -56,9 +56,13 @@ internal static class FieldUse
         PretrainSpec spec => Names(spec.Text),
         FinetuneSpec { Prompt: { } prompt, Answer: { } answer } => [.. Names(prompt), .. Names(answer)],
         AlignSpec { Rollout: not null, Prompt: { } prompt } => Names(prompt),
+        // The words and tags of a sentence are lists.
+        TaskSpec task when Spans(stage) is { } spans => OfTask(stage, task).Where(name => name != spans.Words),
         TaskSpec task => [.. OfTask(stage, task), task.Label],
         _ => [],
     };
+
+    private static SpansSpec? Spans(StageSpec stage) => (stage.Method as PromptMethod)?.Spans;
 
     private static IEnumerable<string> Used(StageSpec stage, Recipe recipe) => stage.Objective switch
     {
@@ -76,7 +80,7 @@ internal static class FieldUse
             .. Names(spec.Prompt!),
             .. (spec.Rewards?.Keys ?? []).Concat(spec.Probes ?? []).SelectMany(name => OfReward(recipe, name)),
         ],
-        TaskSpec task => [.. OfTask(stage, task), task.Label],
+        TaskSpec task => [.. OfTask(stage, task), task.Label, .. Spans(stage) is { } spans ? [spans.Words] : Array.Empty<string>()],
         _ => [],
     };
 
@@ -85,8 +89,16 @@ internal static class FieldUse
 
     private static IEnumerable<string> OfTask(StageSpec stage, TaskSpec task) =>
         stage.Method is PromptMethod method
-            ? method.Asks().SelectMany(ask => TemplateFields.OfPrompt(ask.Template).Concat(ask.Verbalizer!.Fields))
+            ? [.. method.Asks().SelectMany(ask => TemplateFields.OfPrompt(ask.Template).Concat(ask.Verbalizer!.Fields))
+                .Concat((method.Chain ?? []).SelectMany(Of)).Where(field => !method.Made.Contains(field))]
             : Names(task.Reads);
+
+    private static IEnumerable<string> Of(QuestionSpec question) =>
+    [
+        .. TemplateFields.OfPrompt(question.Template),
+        .. question.Read.Fields,
+        .. question.Answer is { } right ? [right] : Array.Empty<string>(),
+    ];
 
     private static IEnumerable<string> OfReward(Recipe recipe, string name) => recipe.Rewards?.GetValueOrDefault(name) switch
     {

@@ -25,16 +25,25 @@ public static class MethodChecks
 
     private static void CheckTemplate(StageSpec stage, PromptMethod asked)
     {
+        foreach (var question in asked.Chain ?? [])
+            Written(stage, $"chain.{question.Name}.template", question.Template, question.Read);
         foreach (var (ask, i) in asked.Asks().Select((ask, i) => (ask, i)))
+            Written(stage, asked.KeyOf(i), ask.Template, ask.Verbalizer!);
+    }
+
+    private static void Written(
+        StageSpec stage,
+        string key,
+        string template,
+        VerbalizerSpec verbalizer)
+    {
+        try
         {
-            try
-            {
-                PromptTemplate.Written(ask.Template, forward: true, answers: ask.Verbalizer!.Answers);
-            }
-            catch (InputException e)
-            {
-                throw new InputException($"stages.{stage.Name}.method.{asked.KeyOf(i)}: {e.Message}", e);
-            }
+            PromptTemplate.Written(template, forward: true, answers: verbalizer.Answers);
+        }
+        catch (InputException e)
+        {
+            throw new InputException($"stages.{stage.Name}.method.{key}: {e.Message}", e);
         }
     }
 }

@@ -1,7 +1,9 @@
 using Polymath.Models;
 using Polymath.Recipes;
+using Polymath.Text;
 using Polymath.Text.Hubs;
 using Polymath.Text.Prompts;
+using Polymath.Tuning.Prompts;
 
 namespace Polymath.Training.Stages;
 
@@ -90,7 +92,7 @@ public sealed record PromptPreview(
         var parts = asked.Parts(
             at.Prompt - 1,
             row.Name,
-            row.Fields,
+            Known(row, asked, model, most),
             most);
         string Spelled(string word, IReadOnlyList<int> ids) => $"{word} = {string.Join(' ', ids.Select(model.Tokenizer.TokenOf))}";
         return new PromptPreview(
@@ -98,8 +100,20 @@ public sealed record PromptPreview(
             row.Fields.GetValueOrDefault(asked.Task.Label, ""),
             most,
             [.. parts.SelectMany((part, i) => Shown(part, i, model))],
-            asked.Task.Labels.Zip(asked.WordsOf(at.Prompt - 1)).ToDictionary(
+            asked.Task.LastLabels.Zip(asked.WordsOf(at.Prompt - 1)).ToDictionary(
                 pair => pair.First, pair => (IReadOnlyList<string>)[.. pair.Second.Select(word => Spelled(word.Word, word.Ids))]));
+    }
+
+    // A chain's last question has the answers to the others.
+    private static IReadOnlyDictionary<string, string> Known(
+        Row row,
+        AskedTask asked,
+        TextModel model,
+        int most)
+    {
+        if (asked.Chain is null) return row.Fields;
+        using var on = asked.On(model.Model);
+        return asked.Chain.Filled(model.Model, [new ChainText(row.Name, row.Fields)], most, given: true)[0].Fields;
     }
 
     private static IEnumerable<PreviewToken> Shown(PromptPart part, int at, TextModel model)

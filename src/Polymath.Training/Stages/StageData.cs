@@ -23,6 +23,8 @@ public sealed class StageData
     private readonly FieldText first;
     private readonly FieldText? answer;
     private readonly PromptTemplate? asks;
+    private readonly IReadOnlyList<QuestionSpec> chain = [];
+    private readonly SpanRows? spans;
 
     /// <summary>The data of a stage.</summary>
     /// <param name="stage">The stage.</param>
@@ -33,13 +35,14 @@ public sealed class StageData
         ArgumentNullException.ThrowIfNull(stage);
         (this.stage, this.corpora, this.contract) = (stage, corpora, contract);
         // The texts are those of every model; what a model cannot read is refused when it is there.
-        if (stage is { Objective: TaskSpec, Method: PromptMethod asked }) asks = Texts(asked.Asks()[0]);
+        if (stage is { Objective: TaskSpec, Method: PromptMethod asked }) (asks, chain) = (Texts(asked.Asks()[0]), asked.Chain ?? []);
+        if (stage is { Objective: TaskSpec, Method: PromptMethod { Spans: { } spec } }) spans = new SpanRows(spec, stage);
         (first, answer) = stage.Objective switch
         {
-            PretrainSpec spec => (new FieldText(spec.Text), null),
+            PretrainSpec read => (new FieldText(read.Text), null),
             FinetuneSpec { Prompt: { } prompt, Answer: { } reply } => (new FieldText(prompt), new FieldText(reply)),
             FinetuneSpec or RewardModelSpec or AlignSpec { Rollout: null } => (new FieldText(""), (FieldText?)null),
-            AlignSpec spec => (new FieldText(spec.Prompt!), null),
+            AlignSpec align => (new FieldText(align.Prompt!), null),
             TaskSpec task => (new FieldText(task.Reads), (FieldText?)null),
             _ => throw new InvalidOperationException($"The objective {stage.Objective.Kind} has no data shape."),
         };
@@ -56,13 +59,20 @@ public sealed class StageData
     private bool Talks => stage.Objective is RewardModelSpec || stage.ReadsPairs || stage.ReadsJudged || stage.ReadsAnswers;
 
     /// <summary>
-    /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones.
+    /// The rows of a part of the data. When rows say whether their answer is good, a finetune stage reads only the good ones; a task that
+    /// is asked span by span has a row for each span that is trained.
     /// </summary>
     /// <param name="split">The part.</param>
     /// <exception cref="InputException">A field that the stage trains on as a text is an object or a list.</exception>
-    public IReadOnlyList<Row> Rows(DataSplit split)
+    public IReadOnlyList<Row> Rows(DataSplit split) => spans?.Of(Whole(split), split, corpora.Seed) ?? Whole(split);
+
+    /// <summary>The sentences of a part of the data, where a task is asked span by span.</summary>
+    /// <param name="split">The part.</param>
+    internal IReadOnlyList<Sentence> Sentences(DataSplit split) => [.. Whole(split).Select(spans!.Read)];
+
+    private List<Row> Whole(DataSplit split)
     {
-        IReadOnlyList<Row> rows = [.. All(split).Where(row => !IsBad(row))];
+        List<Row> rows = [.. All(split).Where(row => !IsBad(row))];
         foreach (var row in rows.Where(row => row.NoTexts is not null))
             FieldUse.RequireTexts(stage, row);
         return rows;
@@ -101,6 +111,7 @@ public sealed class StageData
                     Report.Count($"field '{field}' is not used by stage {stage.Name}", row.Name);
                 }
         }
+        spans?.Of(Whole(split), split, corpora.Seed, Report);
     }
 
     /// <summary>Counts what the template does not print of a part's rows, or prints otherwise.</summary>
@@ -132,8 +143,10 @@ public sealed class StageData
         if (stage.TrainsLabels)
             return [.. rows.Select(row => row.Fields.GetValueOrDefault(label, ""))
                 .Distinct().Order(StringComparer.Ordinal)];
+        // A span may be no entity, also where no such span is trained.
         return [.. rows.GroupBy(row => row.Fields.GetValueOrDefault(label, ""))
-            .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)];
+            .OrderByDescending(group => group.Count()).ThenBy(group => group.Key, StringComparer.Ordinal).Select(group => group.Key)
+            .Concat(spans is null ? [] : [spans.None]).Distinct()];
     }
 
     /// <summary>The text of a row as a stage that reads has it.</summary>
@@ -168,11 +181,19 @@ public sealed class StageData
         return [.. rows.Take(HeldRows).Select(Tokens).Where(ids => ids.Length > 0).Select(ids => ids[..Math.Min(ids.Length, HeldTokens)])];
     }
 
+    // A row with the answers to the earlier questions of a chain, as far as it gives them.
+    private IReadOnlyDictionary<string, string> Known(Row row) => chain.Count == 0
+        ? row.Fields
+        : new Dictionary<string, string>([
+            .. row.Fields.Where(field => !chain.Any(question => question.Name == field.Key)),
+            .. chain.Select(question => KeyValuePair.Create(question.Name, question.Given(row.Fields) ?? "")),
+        ]);
+
     // Without the vectors of soft tokens, as after the stage, the model reads the rest of the prompt.
     private int[] Asked(Row row, TextModel model)
     {
         var ask = ((PromptMethod)stage.Method!).Asks()[0];
-        var ids = new PromptReader(model, ask, ask.Verbalizer!.Answers).Row(row.Name, row.Fields).Ids;
+        var ids = new PromptReader(model, ask, ask.Verbalizer!.Answers).Row(row.Name, Known(row)).Ids;
         return [.. ids.Where(id => id < model.Model.Tokens.InlineStart || model.Model.Tokens.Inline is not null)];
     }
 
@@ -180,7 +201,7 @@ public sealed class StageData
     private Rendering Filled(Row row) => new(
         row.Name,
         [
-            .. asks!.Wrap(new PromptExample(row.Name, row.Fields, row.Fields))
+            .. asks!.Wrap(new PromptExample(row.Name, Known(row), row.Fields))
                 .Where(piece => piece.Kind is PieceKind.Template or PieceKind.Given)
                 .Select(piece => new RenderedSpan(SpanKind.Text, piece.Text, Learn: false, Shortenable: piece.Kind == PieceKind.Given)),
         ]);

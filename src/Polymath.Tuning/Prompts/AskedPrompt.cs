@@ -24,19 +24,21 @@ internal sealed class AskedPrompt : IDisposable
     /// <param name="labels">The labels, in order.</param>
     /// <param name="take">Gives a weight by its name, its first values, and whether it is trained.</param>
     /// <param name="at">The number of its first soft token, and the seed of what starts at random.</param>
+    /// <param name="whole">Fields that are never cut.</param>
     /// <exception cref="InputException">The model cannot read the template or the words.</exception>
     internal AskedPrompt(
         TextModel model,
         TaskPrompt prompt,
         IReadOnlyList<string> labels,
         Func<string, Func<Tensor>, bool, Weight> take,
-        (int FirstSoft, ulong Seed) at)
+        (int FirstSoft, ulong Seed) at,
+        IReadOnlyList<string> whole)
     {
         (this.model, this.prompt, this.labels) = (model, prompt, labels);
         var verbalizer = prompt.Verbalizer;
         Reader = new PromptReader(
             model,
-            new AskSpec(prompt.Template, Cut: prompt.Cut, Encoder: prompt.Encoder),
+            new AskSpec(prompt.Template, Cut: prompt.Cut, Encoder: prompt.Encoder) { Whole = whole },
             verbalizer.Answers,
             at.FirstSoft);
         bare = Bare(verbalizer);

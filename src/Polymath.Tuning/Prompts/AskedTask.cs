@@ -19,6 +19,7 @@ public sealed class AskedTask : IDisposable
     private readonly Weight? shares;
     private readonly Demonstrations? demonstrations;
     private readonly int context;
+    private readonly AskedChain? chain;
 
     private AskedTask(
         TextModel model,
@@ -30,7 +31,14 @@ public sealed class AskedTask : IDisposable
         try
         {
             for (var i = 0; i < task.Prompts.Count; i++) prompts.Add(Prompt(model, i, seed));
-            soft = SoftTokens.Of([.. prompts.Select(prompt => prompt.Soft).OfType<InlinePrompt>()]);
+            if (task.Chain is not null)
+                chain = new AskedChain(
+                    model,
+                    task,
+                    prompts[0],
+                    weights.Take,
+                    seed);
+            soft = SoftTokens.Of([.. prompts.Concat(chain?.Earlier ?? []).Select(prompt => prompt.Soft).OfType<InlinePrompt>()]);
             if (prompts.Count > 1 && task.Together is PromptsTogether.Learned or PromptsTogether.Accuracy)
                 shares = weights.Take(Shares, () => zeros(prompts.Count, device: model.Model.Device), task.Together
                     == PromptsTogether.Learned);
@@ -51,9 +59,10 @@ public sealed class AskedTask : IDisposable
             return new AskedPrompt(
                 model,
                 Task.Prompts[number],
-                Task.Labels,
+                Task.LastLabels,
                 (name, fresh, trains) => weights.Take(before + name, fresh, trains),
-                (prompts.Sum(prompt => prompt.Reader.SoftCount), RandomStream.Mix(seed + (ulong)number)));
+                (prompts.Sum(prompt => prompt.Reader.SoftCount), RandomStream.Mix(seed + (ulong)number)),
+                Task.Spans is null ? [] : [SpansSpec.Span]);
         }
         catch (InputException e) when (Task.Prompts.Count > 1)
         {
@@ -102,7 +111,8 @@ public sealed class AskedTask : IDisposable
 
     /// <summary>What is worth knowing before the first step, as sentences.</summary>
     public IEnumerable<string> Notes => prompts.SelectMany((prompt, p) => (prompt.Words?.Shortened ?? [])
-        .Concat(prompt.Reader.Template.Remarks).Concat(Found(p))).Distinct();
+        .Concat(prompt.Reader.Template.Remarks).Concat(Found(p))).Concat((chain?.Earlier ?? []).SelectMany(prompt =>
+        (prompt.Words?.Shortened ?? []).Concat(prompt.Reader.Template.Remarks))).Distinct();
 
     // The words that were found before the first step.
     private IEnumerable<string> Found(int prompt) => Task.Prompts[prompt].Verbalizer.Kind is "knowledge" or "search"
@@ -112,6 +122,9 @@ public sealed class AskedTask : IDisposable
 
     /// <summary>Its prompts.</summary>
     internal IReadOnlyList<AskedPrompt> Prompts => prompts;
+
+    /// <summary>The questions that are asked one after the other; null where a text is one question.</summary>
+    public AskedChain? Chain => chain;
 
     private int Contexts => demonstrations?.Contexts ?? 1;
 
@@ -199,7 +212,7 @@ public sealed class AskedTask : IDisposable
     /// <summary>What stands for each label in a prompt: words, each with its tokens, or texts.</summary>
     /// <param name="prompt">The number of the prompt.</param>
     public IReadOnlyList<IReadOnlyList<(string Word, IReadOnlyList<int> Ids)>> WordsOf(int prompt) =>
-        [.. Task.Labels.Select((_, label) => prompts[prompt].Spelled(label))];
+        [.. Task.LastLabels.Select((_, label) => prompts[prompt].Spelled(label))];
 
     /// <summary>The log-probabilities of the labels [n, C].</summary>
     /// <param name="model">The model, with the soft tokens' vectors.</param>
@@ -296,6 +309,7 @@ public sealed class AskedTask : IDisposable
     public void Dispose()
     {
         foreach (var prompt in prompts) prompt.Dispose();
+        chain?.Dispose();
         weights.Dispose();
     }
 

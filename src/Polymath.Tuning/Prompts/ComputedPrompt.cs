@@ -25,6 +25,9 @@ public abstract class ComputedPrompt(DeltaSwitch state, int length) : SoftPrompt
     /// <summary>The tensor in PEFT's file: [length, width of a token].</summary>
     public abstract Tensor Embeddings();
 
+    /// <summary>The tensors in PEFT's file by their names, where an encoder computes them.</summary>
+    public virtual IReadOnlyDictionary<string, Tensor> Computed() => new Dictionary<string, Tensor> { [Key] = Embeddings() };
+
     /// <inheritdoc/>
     public override Tensor Vectors() => Embeddings();
 

@@ -35,7 +35,8 @@ public sealed class PromptReader
             ask.Template,
             Reading == Reading.Decoder,
             model.Tokenizer,
-            answers);
+            answers,
+            ask.Whole);
         Suits(Template.Blocks.OfType<MaskBlock>().First());
     }
 
@@ -126,6 +127,37 @@ public sealed class PromptReader
         return new TokenRow([.. row.Ids, .. answer], [.. row.Learn, .. answer.Select(_ => 1f)], name)
         {
             Answers = [.. answer.Select((_, i) => row.Length - 1 + i)],
+        };
+    }
+
+    /// <summary>
+    /// A row that a text has answered and ended, as it is learned: behind each of its <see cref="TokenRow.Answers"/> stands a token of the
+    /// text, or its end. Where the template has no space before the answer, one belongs to the answer, except of scripts without spaces.
+    /// </summary>
+    /// <param name="name">The row's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="text">The answer; its end is cut off where it is too long.</param>
+    /// <param name="most">The most tokens; fields are cut where there are more.</param>
+    /// <param name="written">The most tokens of the answer.</param>
+    internal TokenRow Finished(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        string text,
+        int most,
+        int written)
+    {
+        var before = Template.Blocks.TakeWhile(block => block is not MaskBlock).LastOrDefault() is TextBlock words
+            && words.Text.EndsWith(' ');
+        var answer = model.Tokenizer.EncodePlain(before || text.Length == 0 || text[0] > '\u2e7f' ? text : " " + text);
+        int? end = Reading == Reading.EncoderDecoder && tokens.Sentinels.Count > 1
+            ? tokens.Sentinels[1]
+            : tokens.End ?? model.Ends.Select(id => (int?)id).FirstOrDefault();
+        int[] learned = answer.Length >= written || end is null ? answer[..Math.Min(answer.Length, written)] : [.. answer, end.Value];
+        if (learned.Length == 0) throw new InputException($"{name} has an answer without a token. Correct the row.");
+        var row = Row(name, fields, most == int.MaxValue ? most : most - written);
+        return new TokenRow([.. row.Ids, .. learned], [.. row.Learn, .. learned.Select(_ => 1f)], name)
+        {
+            Answers = [.. learned.Select((_, i) => row.Length - 1 + i)],
         };
     }
 

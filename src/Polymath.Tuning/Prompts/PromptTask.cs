@@ -14,21 +14,45 @@ namespace Polymath.Tuning.Prompts;
 /// <param name="Prompts">The prompts.</param>
 /// <param name="Together">How the answers of several prompts become one.</param>
 /// <param name="Demonstrations">What stands before a question; null for nothing.</param>
+/// <param name="Spans">How a sentence is asked span by span; null where a row is one question.</param>
+/// <param name="Chain">The questions that are asked before the prompt; null for none.</param>
+/// <param name="Rules">For each label, its answer to each question; null where the prompt's answer is the label.</param>
 public sealed record PromptTask(
     IReadOnlyList<string> Labels,
     string Label,
     IReadOnlyList<TaskPrompt> Prompts,
     [property: JsonConverter(typeof(JsonStringEnumConverter<PromptsTogether>))] PromptsTogether Together = PromptsTogether.Mean,
-    TaskDemonstrations? Demonstrations = null)
+    TaskDemonstrations? Demonstrations = null,
+    TaskSpans? Spans = null,
+    IReadOnlyList<TaskQuestion>? Chain = null,
+    IReadOnlyDictionary<string, IReadOnlyList<string>>? Rules = null)
 {
     /// <summary>The file in a model's folder.</summary>
     public const string FileName = "task.json";
 
+    /// <summary>The fields of a row that it asks for.</summary>
+    public IReadOnlyList<string> Needs()
+    {
+        if (Spans is not null) return [Spans.Words, .. Fields().Where(field => field != Spans.Words && field != SpansSpec.Span)];
+        var made = (Chain ?? []).Select(question => question.Name).ToHashSet();
+        return
+        [
+            .. (Chain ?? []).SelectMany(question => FieldsOf([question.Prompt])).Concat(Fields()).Where(field => !made.Contains(field))
+                .Distinct(),
+        ];
+    }
+
+    /// <summary>The answers that the prompt's own question chooses from: the labels, or what rules name.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<string> LastLabels => Rules is null ? Labels : TaskQuestion.Choices(Prompts[0].Verbalizer, Rules, Chain!.Count);
+
     /// <summary>The fields that the templates ask for.</summary>
-    public IReadOnlyList<string> Fields() =>
+    public IReadOnlyList<string> Fields() => FieldsOf(Prompts);
+
+    private static IReadOnlyList<string> FieldsOf(IReadOnlyList<TaskPrompt> prompts) =>
     [
-        .. Prompts.SelectMany(prompt => TemplateFields.OfPrompt(prompt.Template)).Where(field => field != TemplateFields.Mask)
-            .Concat(Prompts.Where(prompt => prompt.Verbalizer.Kind == "texts").SelectMany(prompt => prompt.Verbalizer.Words?.Values ?? [])
+        .. prompts.SelectMany(prompt => TemplateFields.OfPrompt(prompt.Template)).Where(field => field != TemplateFields.Mask)
+            .Concat(prompts.Where(prompt => prompt.Verbalizer.Kind == "texts").SelectMany(prompt => prompt.Verbalizer.Words?.Values ?? [])
                 .SelectMany(texts => texts).SelectMany(TemplateFields.In)).Distinct(),
     ];
 
@@ -47,7 +71,17 @@ public sealed record PromptTask(
                 TaskVerbalizer.Of(ask.Verbalizer!),
                 ask.Cut ?? CutSide.Tail,
                 ask.Encoder))],
-            prompt.Together);
+            prompt.Together,
+            Spans: prompt.Spans is { } spans
+                ? new TaskSpans(
+                    spans.Words,
+                    spans.MaxWords,
+                    spans.None,
+                    spans.Join,
+                    spans.Names)
+                : null,
+            Chain: prompt.Chain?.Select((question, i) => TaskQuestion.Of(question, i, prompt.Rules)).ToList(),
+            Rules: prompt.Rules);
     }
 
     /// <summary>Writes the file.</summary>

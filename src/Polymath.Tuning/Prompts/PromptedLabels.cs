@@ -20,7 +20,11 @@ public sealed record PromptReason(
 /// <summary>A text's labels as prompts read them.</summary>
 /// <param name="Answer">The probability of each label.</param>
 /// <param name="Reasons">What each prompt says, the one that speaks most for the named label first; empty where it was not asked.</param>
-public sealed record PromptedAnswer(LabelledAnswer Answer, IReadOnlyList<PromptReason> Reasons);
+public sealed record PromptedAnswer(LabelledAnswer Answer, IReadOnlyList<PromptReason> Reasons)
+{
+    /// <summary>The answers to the questions of a chain before the last one, by their names.</summary>
+    public IReadOnlyList<(string Name, string Text)> Answers { get; init; } = [];
+}
 
 /// <summary>Labels rows with a model that is asked by prompts.</summary>
 public sealed class PromptedLabels : IDisposable
@@ -53,9 +57,19 @@ public sealed class PromptedLabels : IDisposable
         bool why = false)
     {
         ArgumentNullException.ThrowIfNull(rows);
+        if (asked.Chain is { } chain) return Chained(chain, rows, rowsAtOnce);
         var fitted = rows.Select(row => Fitted(row.Name, row.Fields)).ToList();
         return Scored(fitted, rowsAtOnce, why);
     }
+
+    private IEnumerable<PromptedAnswer> Chained(
+        AskedChain chain,
+        IReadOnlyList<(string Name, IReadOnlyDictionary<string, string> Fields)> rows,
+        int rowsAtOnce) => rows.Chunk(rowsAtOnce).SelectMany(part => chain.Read(
+            model.Model,
+            [.. part.Select(row => new ChainText(row.Name, row.Fields))],
+            model.Model.Sizes.ContextLength - model.Model.VirtualTokens)).Select(answer =>
+        new PromptedAnswer(new LabelledAnswer(answer.Probabilities, answer.Cut), []) { Answers = answer.Answers });
 
     private (IReadOnlyList<TokenRow> Rows, bool Cut) Fitted(string name, IReadOnlyDictionary<string, string> fields)
     {

@@ -106,3 +106,59 @@ public sealed record TaskDemonstrations(
     string Between,
     long Seed,
     IReadOnlyList<TaskExample> Rows);
+
+/// <summary>How a sentence is asked span by span, as it is saved.</summary>
+/// <param name="Words">The field with the words.</param>
+/// <param name="MaxWords">The most words of a span.</param>
+/// <param name="None">The label of a span that is no entity.</param>
+/// <param name="Join">What stands between two words.</param>
+/// <param name="Names">The tag of each number, where a row's tags are numbers.</param>
+public sealed record TaskSpans(
+    string Words,
+    int MaxWords,
+    string None,
+    string Join,
+    IReadOnlyList<string>? Names = null);
+
+/// <summary>A question of a chain, as it is saved.</summary>
+/// <param name="Name">The name of its answer in later templates.</param>
+/// <param name="Prompt">The prompt.</param>
+/// <param name="Labels">The answers that it chooses from; none where the answer is written.</param>
+/// <param name="Tokens">The most tokens of an answer that is written; 0 where it is chosen.</param>
+/// <param name="Field">The field that held the right answer in training; null for none.</param>
+public sealed record TaskQuestion(
+    string Name,
+    TaskPrompt Prompt,
+    IReadOnlyList<string> Labels,
+    int Tokens = 0,
+    string? Field = null)
+{
+    /// <summary>Whether the answer is written.</summary>
+    [JsonIgnore]
+    public bool IsWritten => Tokens > 0;
+
+    /// <summary>A question of a recipe.</summary>
+    /// <param name="spec">What the recipe says of it.</param>
+    /// <param name="number">Its number.</param>
+    /// <param name="rules">What labels say of its answers; null for nothing.</param>
+    internal static TaskQuestion Of(QuestionSpec spec, int number, IReadOnlyDictionary<string, IReadOnlyList<string>>? rules)
+    {
+        var read = spec.Tokens is null ? TaskVerbalizer.Of(spec.Read) : new TaskVerbalizer(AskedChain.WrittenKind);
+        return new TaskQuestion(
+            spec.Name,
+            new TaskPrompt(spec.Template, read, spec.Cut ?? CutSide.Tail),
+            spec.Tokens is null ? Choices(read, rules, number) : [],
+            spec.Tokens ?? 0,
+            spec.Answer);
+    }
+
+    /// <summary>What a question chooses from: the answers that have words, or those that rules name.</summary>
+    /// <param name="verbalizer">How it is read.</param>
+    /// <param name="rules">What labels say of the answers; null for nothing.</param>
+    /// <param name="number">The number of the question.</param>
+    internal static IReadOnlyList<string> Choices(
+        TaskVerbalizer verbalizer,
+        IReadOnlyDictionary<string, IReadOnlyList<string>>? rules,
+        int number) =>
+        verbalizer.Words is { } words ? [.. words.Keys] : [.. rules!.Values.Select(answers => answers[number]).Distinct()];
+}

@@ -159,6 +159,59 @@ public sealed class SoftPromptStageTests : IDisposable
         Assert.InRange((second.Map(Name) - first.Map(Name)).abs().max().item<float>(), 1e-4, 0.1001);
     }
 
+    // A rate of 0 leaves what the round starts from.
+    [Theory]
+    [InlineData("kind: task, label: kind, data: rows")]
+    [InlineData("kind: mix, terms: [{name: ask, kind: task, label: kind, data: rows}, {name: read, kind: pretrain, data: rows}]")]
+    [InlineData("from: read, kind: mix, terms: [{name: ask, kind: task, label: kind, data: rows}, {name: on, kind: pretrain, data: rows}]")]
+    public void A_later_round_begins_with_what_the_prompt_has_learned(string learned)
+    {
+        folder.Write(
+            "two.yaml",
+            RecipeBuilder.Named("two").Model($"folder: \"{PromptModels.Save(folder, "gpt2")}\"")
+                .Data("rows", "files: rows.jsonl", "validation: valid.jsonl")
+                .With("rounds", "{count: 2, changes: {2: {one: {optimizer: {rate: 0}, steps: 1}}}}")
+                .With("stages", "[{name: read, kind: pretrain, data: rows, steps: 1, optimizer: {rate: 0}, evaluate: {samples: 0}}, "
+                    + $"{{name: one, {learned}, steps: 2, optimizer: {{rate: 0.05}}, evaluate: {{samples: 0}}, method: {{kind: prompt, "
+                    + "template: '{soft:\"it\"} {text}{mask}', verbalizer: {kind: soft}, train: {kind: freeze}}}]").Text);
+        var whole = Run("run", "two.yaml", "--run-dir", "whole");
+        Assert.True(whole.Code == 0, whole.All);
+        SafetensorsFile Of(string stage) => SafetensorsFile.Open(folder.At("whole", "stages", stage, "model/task.safetensors"));
+        using SafetensorsFile first = Of("02-one"), second = Of("04-one.2");
+        foreach (var name in new[] { "soft_embedding.weight", "verbalizer.weight" })
+            Assert.Equal(first.Map(name).data<float>().ToArray(), second.Map(name).data<float>().ToArray());
+    }
+
+    // The report's figure and that of eval are measured by one task: that of the model's own round.
+    [Fact]
+    public void Evaluating_a_round_s_model_asks_by_the_task_of_that_round()
+    {
+        folder.Write(
+            "two.yaml",
+            RecipeBuilder.Named("two").Model($"folder: \"{PromptModels.Save(folder, "gpt2")}\"")
+                .Data("rows", "files: rows.jsonl", "validation: valid.jsonl")
+                .With("abilities", "{kinds: {kind: accuracy, stage: one, rows: 8}}")
+                .With("rounds", "{count: 2, changes: {2: {one: {steps: 4, optimizer: {rate: 1}}}}}")
+                .Stage(
+                    "one",
+                    "task",
+                    "label: kind",
+                    "data: rows",
+                    "steps: 1",
+                    "optimizer: {rate: 0.05}",
+                    "evaluate: {samples: 0}",
+                    "method: {kind: prompt, template: '{soft} {text}{mask}', verbalizer: {kind: soft}, train: {kind: freeze}}").Text);
+        var whole = Run("run", "two.yaml", "--run-dir", "whole");
+        Assert.True(whole.Code == 0, whole.All);
+        foreach (var (stage, place) in new[] { ("one", "01-one"), ("one.2", "02-one.2") })
+        {
+            var again = Run("eval", "whole", "--stage", stage, "--json");
+            Assert.True(again.Code == 0, again.All);
+            var report = JsonNode.Parse(File.ReadAllText(folder.At("whole", "stages", place, "report.json")))!;
+            Assert.Equal((double)report["abilities"]!["kinds"]!, (double)JsonNode.Parse(again.Out)!["kinds"]!, 12);
+        }
+    }
+
     private string Saved(string run, string file) => folder.At(run, "stages", "01-one", "model", file);
 
     private double Measured(string run) => (double)JsonNode.Parse(

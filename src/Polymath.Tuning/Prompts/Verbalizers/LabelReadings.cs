@@ -21,7 +21,7 @@ internal sealed class LabelReadings(
     /// <summary>The labels' words, with those that are read by their first token only; null for texts.</summary>
     internal TaskWords? Words() => verbalizer.Kind switch
     {
-        "texts" => null,
+        "texts" or AskedChain.WrittenKind => null,
         // Two labels may share a token where each has many words, or where the search found it so.
         "search" => new TaskWords(LabelWords.Given(InOrder(verbalizer.Words!), InOrder(verbalizer.Tokens!)), WordReading.First, []),
         "knowledge" => new TaskWords(LabelWords.Exact(InOrder(verbalizer.Words!), model.Tokenizer), verbalizer.Reading, []),
@@ -42,7 +42,7 @@ internal sealed class LabelReadings(
                 : new ManualVerbalizer(words!.Words, words.Reading),
             Prior()),
         "rules" => new RuleLabels(new RuleVerbalizer(InOrder(verbalizer.Words!), model.Tokenizer, prefix: "")),
-        "texts" or TaskVerbalizer.Nothing => null,
+        "texts" or TaskVerbalizer.Nothing or AskedChain.WrittenKind => null,
         var other => throw new InputException($"The task's verbalizer is of the kind '{other}', which is not known here."),
     };
 

@@ -35,9 +35,6 @@ internal sealed class SoftCases : IDisposable
     /// <summary>The learned tensors by the case's names.</summary>
     public Dictionary<string, Func<Tensor>> Gradients { get; } = [];
 
-    /// <summary>Whether the encoder of an encoder-decoder has keys and values of its own.</summary>
-    public bool HasEncoderPrefix => given?.Entries.ContainsKey("wte.weight") ?? false;
-
     private Weight Take(string name, long[] shape)
     {
         var weight = new Weight(name, given!.Map(name).clone().DetachFromDisposeScope()) { Trainable = true };
@@ -59,8 +56,8 @@ internal sealed class SoftCases : IDisposable
             Delta(
                 new() { ["peft_type"] = "PROMPT_TUNING", ["num_virtual_tokens"] = given!.Map("soft_embeds").size(0) },
                 new() { ["prompt_embeddings"] = "soft_embeds" });
-        else if (kind.StartsWith("prefix", StringComparison.Ordinal) && !HasEncoderPrefix)
-            Prefix(given!.Entries.ContainsKey("decoder_wte.weight"));
+        else if (kind.StartsWith("prefix", StringComparison.Ordinal))
+            Prefix();
     }
 
     // The reference's table has a row 0, which no place asks for.
@@ -75,23 +72,46 @@ internal sealed class SoftCases : IDisposable
         Model.Tokens.Inline = new MixedPrompt(weight);
     }
 
-    private void Prefix(bool isOpenPrompt)
+    // OpenPrompt's own names are those of an encoder-decoder's two sides; P-tuning v2 has one.
+    private void Prefix()
     {
-        string start = isOpenPrompt ? "decoder_wte.weight" : "embedding.weight", map = isOpenPrompt ? "decoder_control_trans" : "trans";
-        var names = new Dictionary<string, string> { ["embedding.weight"] = start };
+        var held = given!.Entries;
+        bool sources = held.ContainsKey("wte.weight"), answers = held.ContainsKey("decoder_wte.weight");
+        var names = new Dictionary<string, string>();
+        if (sources) Named(names, "source.", "wte.weight", "control_trans");
+        if (answers) Named(names, "", "decoder_wte.weight", "decoder_control_trans");
+        if (!sources && !answers) Named(names, "", "embedding.weight", "trans");
+        var start = names.Values.First(name => name.EndsWith("wte.weight", StringComparison.Ordinal)
+            || name == "embedding.weight");
         var settings = new JsonObject
         {
             ["peft_type"] = "PREFIX_TUNING",
-            ["num_virtual_tokens"] = given!.Map(start).size(0),
+            ["num_virtual_tokens"] = given.Map(start).size(0),
         };
-        if (given.Entries.ContainsKey(map + ".0.weight"))
+        if (sources) settings["prefix_places"] = answers ? "both" : "encoder";
+        if (names.FirstOrDefault(pair => pair.Key.EndsWith("transform.0.weight", StringComparison.Ordinal)).Value is { } map)
         {
             settings["prefix_projection"] = true;
-            settings["encoder_hidden_size"] = given.Map(map + ".0.weight").size(0);
-            foreach (var part in new[] { "0.weight", "0.bias", "2.weight", "2.bias" }) names["transform." + part] = $"{map}.{part}";
+            settings["encoder_hidden_size"] = given.Map(map).size(0);
         }
-        else names = new() { ["prompt_embeddings"] = start };
         Delta(settings, names);
+    }
+
+    // Our names by theirs; without a network, the vectors themselves are the prefix.
+    private void Named(
+        Dictionary<string, string> names,
+        string before,
+        string start,
+        string map)
+    {
+        if (!given!.Entries.ContainsKey(map + ".0.weight"))
+        {
+            names[before + "prompt_embeddings"] = start;
+            return;
+        }
+        names[before + "embedding.weight"] = start;
+        foreach (var part in new[] { "0.weight", "0.bias", "2.weight", "2.bias" })
+            names[$"{before}transform.{part}"] = $"{map}.{part}";
     }
 
     private void Delta(JsonObject settings, Dictionary<string, string> names)

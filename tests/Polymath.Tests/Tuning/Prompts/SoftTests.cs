@@ -22,7 +22,6 @@ public sealed class SoftTests
         using var scope = NewDisposeScope();
         var read = new PromptCase("soft", name);
         using var soft = new SoftCases(read);
-        if (soft.HasEncoderPrefix) Assert.Skip("Keys and values before an encoder-decoder's source are not there yet.");
         var faults = new List<string>();
         var rows = soft.Rows();
         var start = soft.Expected.Entries.ContainsKey("right.loss") ? "right." : "";
