@@ -15,6 +15,7 @@ namespace Polymath.Recipes;
 /// <param name="Together">How the answers of several prompts become one.</param>
 /// <param name="Demonstrations">Training rows with their answers that stand before the question.</param>
 /// <param name="Rate">The learning rate of the prompt's own weights at its peak; the stage's when left out.</param>
+/// <param name="Score">Which probability is a label's score: that of its words, or that of the text behind them.</param>
 public sealed record PromptMethod(
     string? Template = null,
     VerbalizerSpec? Verbalizer = null,
@@ -24,7 +25,8 @@ public sealed record PromptMethod(
     IReadOnlyList<AskSpec>? Prompts = null,
     PromptsTogether Together = PromptsTogether.Mean,
     DemonstrationsSpec? Demonstrations = null,
-    [Bounds(0, 100)] double? Rate = null) : MethodSpec
+    [Bounds(0, 100)] double? Rate = null,
+    PromptScore Score = PromptScore.Direct) : MethodSpec
 {
     /// <inheritdoc/>
     public override string Kind => "prompt";
@@ -37,6 +39,7 @@ public sealed record PromptMethod(
             Template = ask.Template ?? "",
             Verbalizer = ask.Verbalizer ?? Verbalizer ?? new WordsSpec(),
             Cut = ask.Cut ?? Cut,
+            Score = ask.Score ?? Score,
             Encoder = ask.Encoder ?? (TemplateFields.HasSoft(ask.Template ?? "") || Prompts is null ? Encoder : null),
         }),
     ];
@@ -52,6 +55,16 @@ public sealed record PromptMethod(
     /// <summary>Whether it has weights of its own, which are trained whatever else is.</summary>
     public bool HasWeights => (Together == PromptsTogether.Learned && Prompts is { Count: > 1 })
         || Asks().Any(ask => TemplateFields.HasSoft(ask.Template) || ask.Verbalizer!.Learns);
+}
+
+/// <summary>Which probability is a label's score.</summary>
+public enum PromptScore
+{
+    /// <summary>p(words of the label | text).</summary>
+    Direct,
+
+    /// <summary>p(text | words of the label): a noisy channel with labels that are equally probable (Min et al. 2022).</summary>
+    Channel,
 }
 
 /// <summary>How the answers of several prompts become one.</summary>
@@ -103,12 +116,14 @@ public enum DemonstrationsLike
 /// <param name="Verbalizer">What stands for each label; the method's own when left out.</param>
 /// <param name="Cut">Where the fields of a row that is too long are cut; as the method says when left out.</param>
 /// <param name="Encoder">A network between the soft tokens and the model; as the method says when left out.</param>
+/// <param name="Score">Which probability is a label's score; as the method says when left out.</param>
 [Shorthand("template")]
 public sealed record AskSpec(
     string Template,
     VerbalizerSpec? Verbalizer = null,
     CutSide? Cut = null,
-    SoftEncoder? Encoder = null);
+    SoftEncoder? Encoder = null,
+    PromptScore? Score = null);
 
 /// <summary>A network between the soft tokens and the model.</summary>
 public enum SoftEncoder

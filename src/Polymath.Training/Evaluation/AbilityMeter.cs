@@ -152,7 +152,7 @@ public sealed class AbilityMeter(Materials materials)
         return Enumerable.Range(0, Math.Min(rows, count)).Select(i => order[i]);
     }
 
-    private (RowScores Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, TextModel model)
+    private AskedRows Task(string name, AccuracyAbility spec, TextModel model)
     {
         var stage = materials.Stage(spec.Stage);
         if (stage.Method is PromptMethod)
@@ -161,15 +161,18 @@ public sealed class AbilityMeter(Materials materials)
         var labels = HeadStage.Labels(stage, model.Model, materials.Data(spec.Stage).Labels());
         return Prepared(
             $"{name}: {string.Join('\n', labels)}",
-            () => (
-                (RowScores)((one, batch, _) => LabelScores.Scores(one, batch)),
+            () => new AskedRows(
+                (one, batch, _) => LabelScores.Scores(one, batch),
                 Items(spec.Stage, spec.Split, spec.Rows, labels)));
     }
+
+    // Rows with their labels, and how a model scores the labels.
+    private sealed record AskedRows(RowScores Scores, IReadOnlyList<Item> Items, bool SharesBeginnings = false);
 
     private delegate Tensor RowScores(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows);
 
     // What a task has found while it was learned may be part of its rows.
-    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(string name, AccuracyAbility spec, TextModel model)
+    private AskedRows Asked(string name, AccuracyAbility spec, TextModel model)
     {
         var asked = materials.Asked.Of(spec.Stage, model);
         IReadOnlyList<Item> Made() => Items(
@@ -180,11 +183,14 @@ public sealed class AbilityMeter(Materials materials)
             asked);
         if (asked.FollowsModel) asked.Follow(model);
         var items = asked.FollowsModel ? Made() : Prepared($"{name}: {asked.Task.ToJson()}", Made);
-        return ((one, batch, rows) =>
-        {
-            using var on = asked.On(one);
-            return asked.Scores(one, batch, rows);
-        }, items);
+        return new AskedRows(
+            (one, batch, rows) =>
+            {
+                using var on = asked.On(one);
+                return asked.Scores(one, batch, rows);
+            },
+            items,
+            asked.SharesBeginnings);
     }
 
     /// <summary>exp of the mean loss per target token.</summary>
@@ -204,14 +210,14 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    private static List<(int Guess, int Label)> Guesses(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
+    private static List<(int Guess, int Label)> Guesses(LanguageModel model, AskedRows task)
     {
         var found = new List<(int, int)>();
         foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokenChunks.Measured))
         {
             using var scope = NewDisposeScope();
             List<TokenRow> rows = [.. part.SelectMany(item => item.Rows)];
-            using var batch = model.Lay(rows);
+            using var batch = model.Lay(rows, task.SharesBeginnings);
             var guesses = task.Scores(model, batch, rows).argmax(-1).cpu().data<long>().ToArray();
             found.AddRange(part.Select((item, i) => ((int)guesses[i], ((LabelItem)item).Label)));
         }

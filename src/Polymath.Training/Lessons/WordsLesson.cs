@@ -19,7 +19,12 @@ internal static class WordsLesson
             // What was found before the first step can be read while the stage runs.
             asked.Task.Save(context.Folder);
             if (string.Join("; ", asked.Notes) is { Length: > 0 } notes) context.Note(notes);
-            var lesson = CorpusLesson.Of(context, new AskedLabels(asked.Learned), asked.Task.Labels, asked);
+            Objective objective = asked.LearnsTexts ? new AskedTexts(asked.TextLosses) : new AskedLabels(asked.Learned);
+            var lesson = CorpusLesson.Of(
+                context,
+                objective,
+                asked.Task.Labels,
+                asked);
             return lesson with
             {
                 Weights = asked.Weights,

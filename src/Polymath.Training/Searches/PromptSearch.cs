@@ -176,6 +176,7 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
     private void Suits(PromptMethod method)
     {
         var ask = method.Asks()[0];
+        if (ask.Score == PromptScore.Channel) throw Other("has score: channel", "Leave it out");
         var (read, calibration) = ask.Verbalizer switch
         {
             WordsSpec words => (words.Read, words.Calibration),

@@ -46,7 +46,8 @@ public sealed record PromptTask(
                 ask.Template,
                 TaskVerbalizer.Of(ask.Verbalizer!),
                 ask.Cut ?? CutSide.Tail,
-                ask.Encoder))],
+                ask.Encoder,
+                ask.Score ?? PromptScore.Direct))],
             prompt.Together);
     }
 
