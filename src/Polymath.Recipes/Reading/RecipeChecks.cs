@@ -167,6 +167,7 @@ internal sealed class RecipeChecks(Checks checks)
             if (name == "after")
                 checks.Fault("abilities.after", "'after' is the report's name for the stage", "choose another name");
             if (ability is ChoiceAbility choice) Choices(choice, $"abilities.{name}");
+            if (ability is EnsembleAbility several) new EnsembleChecks(checks, several, $"abilities.{name}").Run();
             var (stageName, kinds) = ability switch
             {
                 PerplexityAbility one => (one.Stage, new[] { "pretrain", "finetune" }),

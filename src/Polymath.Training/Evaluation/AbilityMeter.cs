@@ -21,6 +21,9 @@ public sealed class AbilityMeter(Materials materials)
 {
     private readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
+    /// <summary>Measures what several finished stages say together.</summary>
+    public EnsembleMeter Ensembles { get; } = new(materials);
+
     /// <summary>
     /// Whether a model has the head that an ability needs: a head over labels when the ability's stage trains one, else a head over words.
     /// </summary>
@@ -30,6 +33,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         var ability = materials.Recipe.Abilities![name];
+        if (ability is EnsembleAbility several) return Ensembles.Measures(several);
         if (ability.StageName is not { } stage) return model.Labels is null;
         return materials.Stage(stage).TrainsHead == model.Labels is not null
             && (ability is not RewardAbility reward || materials.Rewards.Has(reward.Reward));
@@ -88,6 +92,7 @@ public sealed class AbilityMeter(Materials materials)
                     spec.MaxNewTokens,
                     spec.Split).Select(pair => pair.Answer), spec.N),
                 ChoiceAbility spec => Chosen(spec, model, likelihoods, cancellation),
+                EnsembleAbility spec => Ensembles.Measure(spec, cancellation),
                 var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
             };
         return values;
