@@ -55,6 +55,27 @@ internal sealed class ModelChoice(bool named = false)
 
     internal string Folder(ParseResult parsed) => parsed.GetRequiredValue(folder);
 
+    /// <summary>The stages that are named, several parted by commas.</summary>
+    /// <param name="parsed">The command line.</param>
+    internal IReadOnlyList<string> Stages(ParseResult parsed) => Words.List(parsed.GetValue(stage) ?? "");
+
+    /// <summary>Opens one of several models, each with the adapter that its stage kept apart.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="place">The model's folder.</param>
+    /// <exception cref="InputException">An adapter is named, which belongs to one model.</exception>
+    internal OpenedModel OpenOne(ParseResult parsed, string place)
+    {
+        if (parsed.GetValue(adapter) is not null)
+            throw new InputException("--adapter is put on one model, but --stage names several. Leave it out; a stage has its own.");
+        TorchRuntime.Load();
+        return OpenedModel.Open(
+            place,
+            null,
+            allowed.Read(parsed),
+            parsed.GetValue(precision),
+            anyBase.Read(parsed));
+    }
+
     /// <summary>Opens the model and its adapters.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="choosing">Whether the caller chooses among adapters that have their own rows.</param>

@@ -12,11 +12,12 @@ internal static class PromptReasons
     /// <summary>What each prompt says, with all words of the label that the task names.</summary>
     /// <param name="names">The labels.</param>
     /// <param name="reasons">What the prompts say.</param>
-    internal static JsonArray Json(IReadOnlyList<string> names, IReadOnlyList<PromptReason> reasons) =>
+    /// <param name="asked">What is asked: <c>template</c>, or <c>stage</c>.</param>
+    internal static JsonArray Json(IReadOnlyList<string> names, IReadOnlyList<PromptReason> reasons, string asked) =>
     [
         .. reasons.Select(reason => (JsonNode)new JsonObject
         {
-            ["template"] = reason.Template,
+            [asked] = reason.Template,
             ["share"] = Math.Round(reason.Share, 6),
             ["probabilities"] = Numbers(names.Zip(reason.Probabilities)),
             ["words"] = Numbers(reason.Words.Select(word => (word.Word, word.Probability))),

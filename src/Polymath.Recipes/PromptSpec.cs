@@ -18,6 +18,7 @@ namespace Polymath.Recipes;
 /// <param name="Spans">Asks for the entities of a sentence, span by span; the stage's label is then the field with the tags.</param>
 /// <param name="Chain">Questions that are asked first, one after the other; the template is the last question.</param>
 /// <param name="Rules">For each label, the answer to each question of the chain and to the template, which say it together.</param>
+/// <param name="Score">Which probability is a label's score: that of its words, or that of the text behind them.</param>
 public sealed record PromptMethod(
     string? Template = null,
     VerbalizerSpec? Verbalizer = null,
@@ -30,7 +31,8 @@ public sealed record PromptMethod(
     [Bounds(0, 100)] double? Rate = null,
     SpansSpec? Spans = null,
     IReadOnlyList<QuestionSpec>? Chain = null,
-    IReadOnlyDictionary<string, IReadOnlyList<string>>? Rules = null) : MethodSpec
+    IReadOnlyDictionary<string, IReadOnlyList<string>>? Rules = null,
+    PromptScore Score = PromptScore.Direct) : MethodSpec
 {
     /// <inheritdoc/>
     public override string Kind => "prompt";
@@ -47,6 +49,7 @@ public sealed record PromptMethod(
             Template = ask.Template ?? "",
             Verbalizer = ask.Verbalizer ?? Verbalizer ?? new WordsSpec(),
             Cut = ask.Cut ?? Cut,
+            Score = ask.Score ?? Score,
             Encoder = ask.Encoder ?? (TemplateFields.HasSoft(ask.Template ?? "") || Prompts is null ? Encoder : null),
         }),
     ];
@@ -63,6 +66,16 @@ public sealed record PromptMethod(
     public bool HasWeights => (Together == PromptsTogether.Learned && Prompts is { Count: > 1 })
         || Asks().Any(ask => TemplateFields.HasSoft(ask.Template) || ask.Verbalizer!.Learns)
         || (Chain ?? []).Any(question => TemplateFields.HasSoft(question.Template) || question.Read.Learns);
+}
+
+/// <summary>Which probability is a label's score.</summary>
+public enum PromptScore
+{
+    /// <summary>p(words of the label | text).</summary>
+    Direct,
+
+    /// <summary>p(text | words of the label): a noisy channel with labels that are equally probable (Min et al. 2022).</summary>
+    Channel,
 }
 
 /// <summary>How the answers of several prompts become one.</summary>
@@ -114,12 +127,14 @@ public enum DemonstrationsLike
 /// <param name="Verbalizer">What stands for each label; the method's own when left out.</param>
 /// <param name="Cut">Where the fields of a row that is too long are cut; as the method says when left out.</param>
 /// <param name="Encoder">A network between the soft tokens and the model; as the method says when left out.</param>
+/// <param name="Score">Which probability is a label's score; as the method says when left out.</param>
 [Shorthand("template")]
 public sealed record AskSpec(
     string Template,
     VerbalizerSpec? Verbalizer = null,
     CutSide? Cut = null,
-    SoftEncoder? Encoder = null)
+    SoftEncoder? Encoder = null,
+    PromptScore? Score = null)
 {
     /// <summary>Fields that are never cut, besides those that the template says.</summary>
     public IReadOnlyList<string> Whole { get; init; } = [];

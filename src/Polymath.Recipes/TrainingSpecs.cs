@@ -158,6 +158,7 @@ public sealed record CheckpointSettings(
 [Case("kind", "reward", typeof(RewardAbility))]
 [Case("kind", "distinct", typeof(DistinctAbility))]
 [Case("kind", "choice", typeof(ChoiceAbility))]
+[Case("kind", "ensemble", typeof(EnsembleAbility))]
 public abstract record AbilitySpec
 {
     /// <summary>Whether a higher value is better.</summary>

@@ -32,6 +32,7 @@ public sealed class Run : IDisposable
         Sources = new MadeSources(materials, graph, folder);
         materials.Rewards.Run = folder.Path;
         materials.Asked.Finished = FinishedTask;
+        Meter.Ensembles.Finished = Finished;
     }
 
     /// <summary>The data, the tokenizer and the layout.</summary>
@@ -120,6 +121,22 @@ public sealed class Run : IDisposable
             .Select(i => folder.Stage(i, visits[i].Name)).Where(place => StageRecord.Read(place)?.Report is not null)
             .Select(place => System.IO.Path.Combine(place, "model"))
             .LastOrDefault(model => File.Exists(System.IO.Path.Combine(model, PromptTask.FileName)));
+    }
+
+    private string? FinishedPlace(string stage)
+    {
+        var visits = Materials.Recipe.Visits();
+        return Enumerable.Range(0, visits.Count).Where(i => visits[i].Stage.Name == stage)
+            .Select(i => folder.Stage(i, visits[i].Name)).LastOrDefault(place => StageRecord.Read(place)?.Report is not null);
+    }
+
+    // The stage that is being measured has left its model, and no record yet.
+    private (string Name, FinishedStage Left)? measured;
+
+    private FinishedStage? Finished(string stage)
+    {
+        if (measured is { } now && now.Name == stage) return now.Left;
+        return FinishedPlace(stage) is { } found ? FinishedStage.In(found, StageRecord.Read(found)!.Report!.Unmerged) : null;
     }
 
     /// <summary>Which model each visit starts from.</summary>
@@ -298,7 +315,10 @@ public sealed class Run : IDisposable
         Observer.Progress($"Measuring abilities after {name}", 0, 0);
         // A process that was killed during the measurement may have left some of these records.
         Rewind(name, report?.Steps ?? -1);
+        Meter.Ensembles.After = visit?.Stage.Name ?? "";
+        measured = visit is null ? null : (visit.Stage.Name, FinishedStage.In(place, report!.Unmerged));
         var values = Meter.Measure(model, Materials.Recipe.Abilities?.Keys ?? [], Stop);
+        measured = null;
         foreach (var (ability, value) in values) Record(name, report?.Steps ?? 0, MetricLine.After + ability, value);
         Observer.Measured(name, 0, values);
         var samples = visit is null ? [] : Sample(

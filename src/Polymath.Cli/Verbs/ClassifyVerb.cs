@@ -39,22 +39,24 @@ internal static class ClassifyVerb
         {
             Description = "Says what each prompt of a stage answers, the one first that speaks most for the label, and by which words.",
         };
+        var together = Together();
         var input = new RowInput(
             "text", "{\"text\": \"...\"}, or a CSV or TSV file with a header (.csv, .tsv)", "its label");
         var command =
             new Command("classify", "Labels a text or a file of texts with a head over labels or a stage's prompt.")
             {
-                text, json, label, format, why,
+                text, json, label, format, why, together,
             };
         input.AddTo(command);
         choice.AddTo(command);
+        Labeller Opened(ParseResult parsed) => Labels(choice, parsed, parsed.GetValue(together), parsed.GetValue(why));
         command.SetAction(parsed => Outcome.Of(() =>
         {
             var shown = parsed.GetRequiredValue(format);
             if (shown is not (Csv or Lines)) throw new InputException($"--format is '{shown}'; known are {Lines} and {Csv}.");
             if (input.Place(parsed) is var (file, atOnce))
                 return All(
-                    () => choice.Open(parsed),
+                    () => Opened(parsed),
                     LabelRows.Read(file),
                     (parsed.GetValue(text), parsed.GetValue(label)),
                     atOnce,
@@ -65,7 +67,7 @@ internal static class ClassifyVerb
                     throw new InputException($"{option.Name} is for the rows of --input, but there is one text. Leave it out, or give "
                         + "--input FILE.");
             return Go(
-                () => choice.Open(parsed),
+                () => Opened(parsed),
                 input.Text(parsed, text),
                 parsed.GetValue(json),
                 parsed.GetValue(why));
@@ -73,54 +75,58 @@ internal static class ClassifyVerb
         return command;
     }
 
-    // The prompt of a stage that learned its labels with words; null for a head over labels.
-    private static PromptTask? Task(OpenedModel opened, bool why)
+    private static Option<string?> Together() => new("--together")
     {
-        if (opened.Text.Model.Labels is not null && why)
-            throw new InputException($"--why says what prompts answer, and {opened.Place} has a head over labels. Leave it out.");
-        if (opened.Text.Model.Labels is not null) return null;
-        return PromptTask.Read(opened.Place) ?? throw new InputException($"{opened.Place}: the model has no head over labels, and no "
-            + $"{PromptTask.FileName} with the prompt of a stage. Name the stage that learned the labels with --stage NAME, train one of "
-            + "the kind task, or attach a fresh head: polymath model convert FOLDER --head classify --labels A,B.");
+        Description = "How the answers of several stages (--stage A,B,RUN/C) become one: mean, accuracy, learned or majority; the mean "
+            + "when left out. Weights are found on the run's validation rows.",
+    };
+
+    private static Labeller Labels(
+        ModelChoice choice,
+        ParseResult parsed,
+        string? together,
+        bool why)
+    {
+        var stages = choice.Stages(parsed);
+        if (stages.Count > 1)
+            return new TogetherLabeller(
+                choice.Folder(parsed),
+                stages,
+                together is null ? PromptsTogether.Mean : Words.Read<PromptsTogether>("--together", together),
+                place => choice.OpenOne(parsed, place),
+                pins => choice.Hubs.Open(parsed, new Terminal(quiet: true), pins));
+        if (together is not null)
+            throw new InputException("--together says how several stages become one answer, and one is asked. Name several: --stage A,B.");
+        return new OneLabeller(choice.Open(parsed), why);
     }
 
     private static int Go(
-        Func<OpenedModel> open,
+        Func<Labeller> open,
         string text,
         bool json,
         bool why)
     {
-        using var opened = open();
-        var task = Task(opened, why);
-        if (task is { Spans: not null }) return Spans(opened, task, why, Lines).One(text, json);
-        if (task is { Chain: not null } && why)
-            throw new InputException("--why says what prompts answer, and a chain says its answers in any case. Leave it out.");
-        if (task?.Needs() is { Count: not 1 } fields)
-            throw new InputException($"The stage's prompt '{task.Prompts[0].Template}' asks for {string.Join(", ", fields)}, but --text "
-                + "is one text. Give a file with these columns: --input FILE.csv.");
-        using var asked = task is null ? null : new PromptedLabels(opened.Text, task, opened.Place);
-        var answers = asked is null
-            ? LabelReader.Read(opened.Text, [text], 1).Select(WithoutReasons)
-            : asked.Read([("The text", new Dictionary<string, string> { [task!.Needs()[0]] = text })], 1, why);
-        var said = answers.Single();
+        using var labeller = open();
+        if (labeller.Spans is { } spans) return spans.One(text, json);
+        var said = labeller.Of(text, why);
         var (answer, reasons) = said;
-        var (names, kind) = Meaning(opened, task);
         if (json)
-            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(names, kind, said) }
+            Console.WriteLine(new JsonObject { ["text"] = text, ["classified"] = Answer(labeller, said) }
                 .ToJsonString(JsonLayout.Line));
         else
-            foreach (var (name, score) in Ranked(names, answer)) Console.WriteLine($"{name,-20} {score:F4}");
+            foreach (var (name, score) in Ranked(labeller.Names, answer)) Console.WriteLine($"{name,-20} {score:F4}");
         if (!json)
             foreach (var (name, own) in said.Answers) Console.WriteLine($"  {name}: {own}");
-        if (!json) PromptReasons.Tell(names, answer, reasons);
+        if (!json) PromptReasons.Tell(labeller.Names, answer, reasons);
         if (answer.Cut && !json)
-            Console.Error.WriteLine($"polymath: the text is longer than the model's context of {opened.Text.Model.Sizes.ContextLength:N0} "
-                + "tokens; its end was not read.");
+            Console.Error.WriteLine("polymath: the text is longer than "
+                + (labeller.Context is { } most ? $"the model's context of {most:N0} tokens" : "the context of a stage's model")
+                + "; its end was not read.");
         return Outcome.Done;
     }
 
     private static int All(
-        Func<OpenedModel> open,
+        Func<Labeller> open,
         LabelRows rows,
         (string? Text, string? Label) columns,
         int rowsAtOnce,
@@ -132,27 +138,26 @@ internal static class ClassifyVerb
         if (rows.Rows.FirstOrDefault(row => row.Fields["adapter"] is not null) is { } asking)
             throw new InputException($"{asking.Place}: the row asks for its own adapter, but all rows are labelled in the same way. Leave "
                 + "out adapter, or give one for all with --adapter FOLDER.");
-        using var opened = open();
-        var task = Task(opened, why);
-        if (task is { Spans: not null }) return Spans(opened, task, why, format).All(rows, columns);
-        var label = rows.LabelField(columns.Label, task?.Label);
-        using var asked = task is null ? null : new PromptedLabels(opened.Text, task, opened.Place);
-        var answers = asked is null
-            ? LabelReader.Read(opened.Text, rows.Texts(rows.TextField(columns.Text, label)), rowsAtOnce).Select(WithoutReasons)
-            : asked.Read(
-                [.. rows.Rows.Zip(rows.Fields(task!.Needs(), columns.Text, label), (row, fields) => (row.Place, fields))],
-                rowsAtOnce,
-                why);
-        var (names, kind) = Meaning(opened, task);
-        if (format == Csv && kind != LabelTask.Classify)
+        using var labeller = open();
+        if (labeller.Spans is { } spans)
+            return format == Csv
+                ? throw new InputException("--format csv has one label for a row, and the stage finds entities. Write --format jsonl.")
+                : spans.All(rows, columns);
+        var label = rows.LabelField(columns.Label, labeller.Label);
+        var answers = labeller.Of(
+            rows,
+            (columns.Text, label),
+            rowsAtOnce,
+            why);
+        if (format == Csv && labeller.Kind != LabelTask.Classify)
             throw new InputException("--format csv has one label for a row, but the model's head gives several values. Leave it out.");
         List<string> header = [.. rows.Rows.SelectMany(row => row.Fields.Select(pair => pair.Key)).Distinct()];
         if (format == Csv) Console.WriteLine(TableLines.Of([.. header, "predicted", "probability"]));
         var counts = new LabelCounts();
         foreach (var (said, row) in answers.Zip(rows.Rows))
         {
-            var (best, score) = Ranked(names, said.Answer).First();
-            if (kind == LabelTask.Classify && label is not null && row.Text(label) is { } wanted) counts.Add(wanted, best);
+            var (best, score) = Ranked(labeller.Names, said.Answer).First();
+            if (labeller.Kind == LabelTask.Classify && label is not null && row.Text(label) is { } wanted) counts.Add(wanted, best);
             if (format == Csv)
                 Console.WriteLine(TableLines.Of([
                     .. header.Select(name => TableLines.Text(row.Fields[name])),
@@ -162,7 +167,7 @@ internal static class ClassifyVerb
             else
             {
                 var whole = (JsonObject)row.Fields.DeepClone();
-                whole["classified"] = Answer(names, kind, said);
+                whole["classified"] = Answer(labeller, said);
                 Console.WriteLine(whole.ToJsonString(JsonLayout.Line));
             }
         }
@@ -170,30 +175,14 @@ internal static class ClassifyVerb
         return Outcome.Done;
     }
 
-    private static SpanAnswers Spans(
-        OpenedModel opened,
-        PromptTask task,
-        bool why,
-        string format)
-    {
-        if (why) throw new InputException("--why says what prompts answer about a row, and the stage asks about spans. Leave it out.");
-        return format == Csv
-            ? throw new InputException("--format csv has one label for a row, and the stage finds entities. Write --format jsonl.")
-            : new SpanAnswers(opened, task);
-    }
-
-    private static PromptedAnswer WithoutReasons(LabelledAnswer answer) => new(answer, []);
-
-    private static (IReadOnlyList<string> Names, LabelTask Kind) Meaning(OpenedModel opened, PromptTask? task) =>
-        task is null ? (opened.Text.Model.Labels!.Names, opened.Text.Model.Labels.Task) : (task.Labels, LabelTask.Classify);
-
     private static IEnumerable<(string Name, double Score)> Ranked(IReadOnlyList<string> names, LabelledAnswer answer) =>
         names.Zip(answer.Scores).OrderByDescending(pair => pair.Second);
 
     // For one label of several, the best one is named; for several at once and for values, all are printed.
-    private static JsonObject Answer(IReadOnlyList<string> names, LabelTask kind, PromptedAnswer said)
+    private static JsonObject Answer(Labeller labeller, PromptedAnswer said)
     {
         var (answer, reasons) = said;
+        var (names, kind) = (labeller.Names, labeller.Kind);
         var result = new JsonObject();
         if (kind == LabelTask.Classify) result["label"] = Ranked(names, answer).First().Name;
         result[kind == LabelTask.Regress ? "values" : "probabilities"] = new JsonObject(
@@ -201,7 +190,7 @@ internal static class ClassifyVerb
         if (said.Answers.Count > 0)
             result["answers"] = new JsonObject(said.Answers.Select(one => KeyValuePair.Create(one.Name, (JsonNode?)one.Text)));
         if (answer.Cut) result["cut"] = true;
-        if (reasons.Count > 0) result["why"] = PromptReasons.Json(names, reasons);
+        if (reasons.Count > 0) result["why"] = PromptReasons.Json(names, reasons, labeller.Asked);
         return result;
     }
 }

@@ -62,8 +62,15 @@ internal static class EvalVerb
         // A task is asked as the model's stage has left it.
         materials.Asked.LookIn(folder, place);
         var meter = new AbilityMeter(materials);
+        if (Directory.Exists(Path.Combine(folder, "stages"))) meter.Ensembles.Finished = name => Finished(folder, name);
+        foreach (var name in names)
+            if (recipe.Abilities![name] is EnsembleAbility several && meter.Ensembles.Missing(several) is { Count: > 0 } missing)
+                throw new InputException($"{name} asks {string.Join(", ", several.Stages)} together, and {folder} has no finished stage "
+                    + $"{string.Join(", ", missing)}. Name the run's folder, or train it first.");
         var values = terminal.Show(() => meter.Measure(model, names.Length > 0 ? names : known));
-        if ((names.Length > 0 ? names : known).Where(name => !meter.Measures(model.Model, name)).ToList() is { Count: > 0 } unfit
+        if ((names.Length > 0 ? names : known)
+            .Where(name => recipe.Abilities![name] is not EnsembleAbility && !meter.Measures(model.Model, name)).ToList()
+            is { Count: > 0 } unfit
             && (names.Length > 0 || values.Count == 0))
             throw new InputException($"{string.Join(", ", unfit)} cannot be measured: the model has a head over "
                 + $"{(model.Model.Labels is null ? "words, and not the one over labels" : "labels, and not the one over words")} that "
@@ -72,5 +79,17 @@ internal static class EvalVerb
         else
             foreach (var (name, value) in values) Console.WriteLine($"{name,-20} {value:G5}");
         return Outcome.Done;
+    }
+
+    private static FinishedStage? Finished(string run, string stage)
+    {
+        try
+        {
+            return FinishedStage.OfModel(TextModel.Locate(run, stage));
+        }
+        catch (InputException)
+        {
+            return null;
+        }
     }
 }

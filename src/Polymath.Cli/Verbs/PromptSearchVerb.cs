@@ -4,6 +4,7 @@ using System.Text.Json;
 using Polymath.Recipes;
 using Polymath.Tensors;
 using Polymath.Training.Searches;
+using Polymath.Tuning.Prompts.Searches;
 using Spectre.Console;
 
 namespace Polymath.Cli.Verbs;
@@ -96,9 +97,13 @@ internal static class PromptSearchVerb
             Count("--candidates", 10, "autoprompt: how many words are tried in a place; words: how many of each label are combined.");
         private readonly Option<int> iterations = Count("--iterations", 30, "autoprompt: how often a word is exchanged.");
         private readonly Option<int> restarts = Count("--restarts", 2, "autoprompt: how often it begins with random words.");
-        private readonly Option<int> batch = Count("--batch", 32, "autoprompt: the rows of a gradient, and those that words are tried on.");
-        private readonly Option<int> beams =
-            Count("--beams", 20, "lmbff: the beams; words: how many combinations are tried on the development split.");
+        private readonly Option<int> batch =
+            Count("--batch", 32, "autoprompt: the rows of a gradient, and those that words are tried on; --tune: the rows of a step.");
+        private readonly Option<int?> beams = new("--beams")
+        {
+            Description = "autoprompt: how many triggers an exchange keeps (1); lmbff: the beams (20); words: how many combinations are "
+                + "tried on the development split (20).",
+        };
         private readonly Option<int?> length =
             new("--max-length") { Description = "lmbff, written: the most tokens that are written (20, 64)." };
         private readonly Option<string?> ask = new("--ask")
@@ -108,6 +113,19 @@ internal static class PromptSearchVerb
         private readonly Option<int> samples = Count("--samples", 40, "written: how often the writer is asked.");
         private readonly Option<double> temperature =
             new("--temperature") { Description = "written: the temperature of its answers.", DefaultValueFactory = _ => 1 };
+        private readonly Option<int?> tune = new("--tune")
+        {
+            Description = "lmbff, written, words: the steps that every weight of the model is trained by each candidate before it is "
+                + "scored; the model is asked as it is when left out.",
+        };
+        private readonly Option<double> tuneRate =
+            new("--tune-rate") { Description = "The learning rate of --tune.", DefaultValueFactory = _ => 1e-5 };
+        private readonly Option<string> beamScore = new("--beam-score")
+        {
+            Description = "lmbff: how a token of a template is scored over all rows: logits, the log-softmax of its mean logits; or "
+                + "likelihood, the mean of its log-probabilities.",
+            DefaultValueFactory = _ => "logits",
+        };
         private readonly Option<string?> forbid =
             new("--forbid") { Description = "autoprompt: words that are never chosen, besides labels and their words." };
         private readonly Option<int> keep = Count("--keep", 3, "How many of the best are kept as files.");
@@ -122,7 +140,7 @@ internal static class PromptSearchVerb
         internal IEnumerable<Option> All =>
         [
             stage, kind, from, writer, shots, triggers, candidates, iterations, restarts, batch, beams, length, forbid, keep, ask, samples,
-            temperature, Folder, Small, Set, StopAfter, Json,
+            temperature, tune, tuneRate, beamScore, Folder, Small, Set, StopAfter, Json,
         ];
 
         private static Option<int> Count(string name, int value, string description) =>
@@ -137,7 +155,9 @@ internal static class PromptSearchVerb
         [
             (writer, [SearchKind.Lmbff, SearchKind.Written]), (triggers, [SearchKind.Autoprompt]),
             (candidates, [SearchKind.Autoprompt, SearchKind.Words]), (iterations, [SearchKind.Autoprompt]),
-            (restarts, [SearchKind.Autoprompt]), (batch, [SearchKind.Autoprompt]), (beams, [SearchKind.Lmbff, SearchKind.Words]),
+            (restarts, [SearchKind.Autoprompt]), (beams, [SearchKind.Autoprompt, SearchKind.Lmbff, SearchKind.Words]),
+            (tune, [SearchKind.Lmbff, SearchKind.Words, SearchKind.Written]),
+            (tuneRate, [SearchKind.Lmbff, SearchKind.Words, SearchKind.Written]), (beamScore, [SearchKind.Lmbff]),
             (length, [SearchKind.Lmbff, SearchKind.Written]), (forbid, [SearchKind.Autoprompt]), (ask, [SearchKind.Written]),
             (samples, [SearchKind.Written]), (temperature, [SearchKind.Written]),
         ];
@@ -149,6 +169,14 @@ internal static class PromptSearchVerb
                 if (!kinds.Contains(asked) && parsed.GetResult(option) is { Implicit: false })
                     throw new InputException($"{option.Name} belongs to --kind {string.Join(" and ", kinds.Select(Name))}; a search of the "
                         + $"kind {Name(asked)} does not read it. Leave it out.");
+            foreach (var (option, read) in new (Option, bool)[]
+            {
+                (batch, asked == SearchKind.Autoprompt || parsed.GetValue(tune) is not null),
+                (tuneRate, parsed.GetValue(tune) is not null),
+            })
+                if (!read && parsed.GetResult(option) is { Implicit: false })
+                    throw new InputException($"{option.Name} is of the training by each candidate, and there is none. Add --tune STEPS, or "
+                        + "leave it out.");
             return asked;
             static string Name(SearchKind one) => one.ToString().ToLowerInvariant();
         }
@@ -166,7 +194,9 @@ internal static class PromptSearchVerb
             Above(parsed, iterations),
             Above(parsed, restarts),
             Above(parsed, batch),
-            Above(parsed, beams),
+            parsed.GetValue(beams) is { } width && width is < 1 or > 100000
+                ? throw new InputException($"--beams is {width}; write a number from 1 to 100,000.")
+                : parsed.GetValue(beams),
             parsed.GetValue(length) is < 1
                 ? throw new InputException($"--max-length is {parsed.GetValue(length)}; write 1 or more, or leave it out.")
                 : parsed.GetValue(length),
@@ -174,6 +204,17 @@ internal static class PromptSearchVerb
             Above(parsed, keep),
             parsed.GetValue(ask),
             Above(parsed, samples),
-            parsed.GetValue(temperature));
+            parsed.GetValue(temperature),
+            Tune(parsed),
+            Words.Read<TemplateScore>("--beam-score", parsed.GetRequiredValue(beamScore)));
+
+        private TuneSettings? Tune(ParseResult parsed)
+        {
+            if (parsed.GetValue(tune) is not { } steps) return null;
+            if (steps is < 1 or > 100000) throw new InputException($"--tune is {steps}; write a number of steps from 1 to 100,000.");
+            return parsed.GetValue(tuneRate) is > 0 and <= 100 and var rate
+                ? new TuneSettings(steps, rate, Above(parsed, batch))
+                : throw new InputException($"--tune-rate is {parsed.GetValue(tuneRate)}; write a number above 0, such as 1e-5.");
+        }
     }
 }

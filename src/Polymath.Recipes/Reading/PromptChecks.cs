@@ -64,17 +64,28 @@ internal sealed class PromptChecks(
                 $"{shown.Contexts} different sets of {shown.Each} need {shown.Each * shown.Contexts} rows of a label; from is {shown.From}",
                 $"write {shown.Each * shown.Contexts} or more, or fewer contexts");
         var asks = prompt.Asks();
+        if (prompt.Together == PromptsTogether.Learned && asks.Any(ask => ask.Score == PromptScore.Channel) && checks.Sound(At("together")))
+            checks.Fault(
+                At("together"),
+                "weights of prompts are learned by the labels' loss, and a prompt with score: channel learns the texts'",
+                "write mean, accuracy or majority");
         if (prompt.Encoder is not null && checks.Sound(At("encoder")) && !asks.Any(ask => TemplateFields.HasSoft(ask.Template)))
             checks.Fault(At("encoder"), "the template has no soft token to encode", "write {soft} in the template, or leave it out");
         for (var i = 0; i < asks.Count; i++)
         {
             var own = prompt.Prompts?[i].Verbalizer is null ? At("verbalizer") : At($"prompts[{i}].verbalizer");
-            Masks(asks[i].Template, asks[i].Verbalizer!, At(prompt.KeyOf(i)));
+            Masks(asks[i], At(prompt.KeyOf(i)));
             // The method's own verbalizer is looked at once.
             if (i == 0 || prompt.Prompts?[i].Verbalizer is not null) new VerbalizerChecks(checks, asks[i].Verbalizer!, own).Run();
             if (asks[i] is { Encoder: not null } && prompt.Prompts?[i].Encoder is not null && !TemplateFields.HasSoft(asks[i].Template))
                 checks.Fault(
                     At($"prompts[{i}].encoder"), "the template has no soft token to encode", "write {soft} in it, or leave it out");
+            if (asks[i].Score == PromptScore.Channel) new ChannelChecks(checks, asks[i], At(prompt.KeyOf(i)), own).Run();
+            if (asks[i].Score == PromptScore.Channel && prompt is { Spans: not null } or { Chain: not null } && checks.Sound(At("score")))
+                checks.Fault(
+                    At("score"),
+                    "spans and chains read answers at {mask}, and score: channel scores the text behind the label's words",
+                    "leave out score");
             if (prompt.Demonstrations is not null && asks[i].Verbalizer is { Calibration: not null } and not KnowledgeSpec)
                 checks.Fault(
                     own,
@@ -91,9 +102,10 @@ internal sealed class PromptChecks(
     private string At(string key) => $"{path}.{key}";
 
     // What a model from a folder reads is known when it is opened; the models that a recipe makes read forward.
-    private void Masks(string template, VerbalizerSpec verbalizer, string at)
+    private void Masks(AskSpec ask, string at)
     {
         if (!checks.Sound(at)) return;
+        var (template, verbalizer) = (ask.Template, ask.Verbalizer!);
         var masks = TemplateFields.OfPrompt(template).Count(field => field == TemplateFields.Mask);
         if (verbalizer.Answers == 1 && masks != 1)
             checks.Fault(at,
@@ -102,11 +114,12 @@ internal sealed class PromptChecks(
         else if (masks != verbalizer.Answers)
             checks.Fault(
                 at, $"the template has {masks} {{mask}}, and each label has {verbalizer.Answers} words", "write a {mask} for each");
-        else if (checks.Recipe.Model is LlamaSpec or ChatGlmSpec && stage.From is null
+        else if (ask.Score == PromptScore.Direct && checks.Recipe.Model is LlamaSpec or ChatGlmSpec && stage.From is null
             && template.LastIndexOf("{mask}", StringComparison.Ordinal) is >= 0 and var last
             && template[(last + "{mask}".Length)..].Trim() is { Length: > 0 } after)
             checks.Fault(at,
                 $"text follows {{mask}}: \"{after}\"",
-                "end with {mask}: the model reads forward, and what comes after the answer is never read");
+                "end with {mask}: the model reads forward, and what comes after the answer is never read; or score the text there by "
+                + "score: channel");
     }
 }

@@ -168,6 +168,7 @@ internal sealed class RecipeChecks(Checks checks)
                 checks.Fault("abilities.after", "'after' is the report's name for the stage", "choose another name");
             if (ability is ChoiceAbility choice) Choices(choice, $"abilities.{name}");
             if (ability is AccuracyAbility accuracy) Figure(accuracy, $"abilities.{name}.figure");
+            if (ability is EnsembleAbility several) new EnsembleChecks(checks, several, $"abilities.{name}").Run();
             var (stageName, kinds) = ability switch
             {
                 PerplexityAbility one => (one.Stage, new[] { "pretrain", "finetune" }),

@@ -76,7 +76,7 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             else if (GateBound.Parse(text) is not { } bound)
                 checks.Fault(at, $"'{text}' is no bound", "write \">= NUMBER\", \"<= NUMBER * before\", or with < or >");
             else if (!bound.IsRelative && bound is { Above: true, Bound: >= 1 }
-                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility or ChoiceAbility
+                && checks.Recipe.Abilities[name] is AccuracyAbility or DistinctAbility or ChoiceAbility or EnsembleAbility
                 && (bound.Bound > 1 || bound.Strict))
                 checks.Fault(at, $"'{name}' is a share and never {text}", "write a number below 1");
         }
@@ -210,6 +210,14 @@ internal sealed class StageChecks(Checks checks, StageSpec stage)
             return;
         foreach (var name in stage.Evaluate?.Abilities ?? [])
         {
+            if (checks.Recipe.Abilities?.GetValueOrDefault(name) is EnsembleAbility)
+            {
+                checks.Fault(
+                    At("evaluate.abilities"),
+                    $"'{name}' asks several finished stages, and this one is not finished on the way",
+                    "leave it out here; it is measured after its stages");
+                continue;
+            }
             if (checks.Recipe.Abilities?.GetValueOrDefault(name) is not { } ability
                 || checks.StageNamed(ability.StageName) is not { Objective: not null } of || of.TrainsHead == stage.TrainsHead)
                 continue;

@@ -19,7 +19,7 @@ public sealed class MaskedPromptTokenizer : PromptTokenizer
     }
 
     /// <inheritdoc/>
-    protected override int[] AnswerIds(PromptPiece piece) => IdsOf(piece);
+    protected override int[] AnswerIds(PromptPiece piece, PromptExample example) => IdsOf(piece);
 
     /// <inheritdoc/>
     public override PromptRow Encode(IReadOnlyList<PromptPiece> pieces, PromptExample example)

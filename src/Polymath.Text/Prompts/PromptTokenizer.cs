@@ -76,7 +76,7 @@ public abstract class PromptTokenizer
         ArgumentNullException.ThrowIfNull(template);
         ArgumentNullException.ThrowIfNull(example);
         var pieces = template.Wrap(example);
-        List<int[]> ids = [.. pieces.Select(piece => piece.Kind == PieceKind.Answer ? AnswerIds(piece) : IdsOf(piece))];
+        List<int[]> ids = [.. pieces.Select(piece => piece.Kind == PieceKind.Answer ? AnswerIds(piece, example) : IdsOf(piece))];
         int[] lengths = [.. pieces.Select((piece, i) => piece.MayBeCut ? ids[i].Length : 0)];
         var excess = ids.Sum(own => own.Length) + before.Length + example.Lead.Count + after.Length - Settings.MaxLength;
         var losses = PromptCut.Losses(lengths, Math.Clamp(excess, 0, lengths.Sum()), Settings.Cut);
@@ -92,7 +92,8 @@ public abstract class PromptTokenizer
 
     /// <summary>The tokens that stand at an answer's place.</summary>
     /// <param name="piece">The place.</param>
-    protected virtual int[] AnswerIds(PromptPiece piece) => [];
+    /// <param name="example">The example.</param>
+    protected virtual int[] AnswerIds(PromptPiece piece, PromptExample example) => [];
 
     /// <summary>Tokens of one piece.</summary>
     protected sealed record Part(int[] Ids, int SoftId, int Loss, bool MayBeCut)

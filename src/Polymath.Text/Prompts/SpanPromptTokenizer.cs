@@ -27,7 +27,7 @@ public sealed class SpanPromptTokenizer : PromptTokenizer
     }
 
     /// <inheritdoc/>
-    protected override int[] AnswerIds(PromptPiece piece)
+    protected override int[] AnswerIds(PromptPiece piece, PromptExample example)
     {
         ArgumentNullException.ThrowIfNull(piece);
         return [Tokens.Sentinel(0, piece.Position)];

@@ -24,6 +24,9 @@ public sealed class AbilityMeter(Materials materials)
 
     private readonly Dictionary<string, object> prepared = new(StringComparer.Ordinal);
 
+    /// <summary>Measures what several finished stages say together.</summary>
+    public EnsembleMeter Ensembles { get; } = new(materials);
+
     /// <summary>
     /// Whether a model has the head that an ability needs: a head over labels when the ability's stage trains one, else a head over words.
     /// </summary>
@@ -33,6 +36,7 @@ public sealed class AbilityMeter(Materials materials)
     {
         ArgumentNullException.ThrowIfNull(model);
         var ability = materials.Recipe.Abilities![name];
+        if (ability is EnsembleAbility several) return Ensembles.Measures(several);
         if (ability.StageName is not { } stage) return model.Labels is null;
         return materials.Stage(stage).TrainsHead == model.Labels is not null
             && (ability is not RewardAbility reward || materials.Rewards.Has(reward.Reward));
@@ -96,6 +100,7 @@ public sealed class AbilityMeter(Materials materials)
                     spec.MaxNewTokens,
                     spec.Split).Select(pair => pair.Answer), spec.N),
                 ChoiceAbility spec => Chosen(spec, model, likelihoods, cancellation),
+                EnsembleAbility spec => Ensembles.Measure(spec, cancellation),
                 var other => throw new InvalidOperationException($"The ability {other.GetType().Name} has no measurement."),
             };
         return values;
@@ -160,7 +165,7 @@ public sealed class AbilityMeter(Materials materials)
         return Enumerable.Range(0, Math.Min(rows, count)).Select(i => order[i]);
     }
 
-    private (RowScores Scores, IReadOnlyList<Item> Items) Task(string name, AccuracyAbility spec, TextModel model)
+    private AskedRows Task(string name, AccuracyAbility spec, TextModel model)
     {
         var stage = materials.Stage(spec.Stage);
         if (stage.Method is PromptMethod)
@@ -169,15 +174,18 @@ public sealed class AbilityMeter(Materials materials)
         var labels = HeadStage.Labels(stage, model.Model, materials.Data(spec.Stage).Labels());
         return Prepared(
             $"{name}: {string.Join('\n', labels)}",
-            () => (
-                (RowScores)((one, batch, _) => LabelScores.Scores(one, batch)),
+            () => new AskedRows(
+                (one, batch, _) => LabelScores.Scores(one, batch),
                 Items(spec.Stage, spec.Split, spec.Rows, labels)));
     }
+
+    // Rows with their labels, and how a model scores the labels.
+    private sealed record AskedRows(RowScores Scores, IReadOnlyList<Item> Items, bool SharesBeginnings = false);
 
     private delegate Tensor RowScores(LanguageModel model, Batch batch, IReadOnlyList<TokenRow> rows);
 
     // What a task has found while it was learned may be part of its rows.
-    private (RowScores Scores, IReadOnlyList<Item> Items) Asked(string name, AccuracyAbility spec, TextModel model)
+    private AskedRows Asked(string name, AccuracyAbility spec, TextModel model)
     {
         var asked = materials.Asked.Of(spec.Stage, model);
         IReadOnlyList<Item> Made() => Items(
@@ -188,11 +196,14 @@ public sealed class AbilityMeter(Materials materials)
             asked);
         if (asked.FollowsModel) asked.Follow(model);
         var items = asked.FollowsModel ? Made() : Prepared($"{name}: {asked.Task.ToJson()}", Made);
-        return ((one, batch, rows) =>
-        {
-            using var on = asked.On(one);
-            return asked.Scores(one, batch, rows);
-        }, items);
+        return new AskedRows(
+            (one, batch, rows) =>
+            {
+                using var on = asked.On(one);
+                return asked.Scores(one, batch, rows);
+            },
+            items,
+            asked.SharesBeginnings);
     }
 
     // Every span of every sentence is asked.
@@ -261,14 +272,14 @@ public sealed class AbilityMeter(Materials materials)
         return Math.Exp(loss / count);
     }
 
-    private static List<(int Guess, int Label)> Guesses(LanguageModel model, (RowScores Scores, IReadOnlyList<Item> Items) task)
+    private static List<(int Guess, int Label)> Guesses(LanguageModel model, AskedRows task)
     {
         var found = new List<(int, int)>();
         foreach (var part in TokenChunks.Of(task.Items, item => item.Tokens, TokenChunks.Measured))
         {
             using var scope = NewDisposeScope();
             List<TokenRow> rows = [.. part.SelectMany(item => item.Rows)];
-            using var batch = model.Lay(rows);
+            using var batch = model.Lay(rows, task.SharesBeginnings);
             var guesses = task.Scores(model, batch, rows).argmax(-1).cpu().data<long>().ToArray();
             found.AddRange(part.Select((item, i) => ((int)guesses[i], ((LabelItem)item).Label)));
         }

@@ -28,7 +28,8 @@ internal static class CorpusLesson
             batch,
             labels,
             model.PromptEnd,
-            asked);
+            asked,
+            learned: true);
         // The longest row says before the first step whether all fit with their virtual tokens.
         if (model.VirtualTokens > 0) model.Lay([items.SelectMany(item => item.Rows).MaxBy(row => row.Length)]).Dispose();
         context.Note(counts.Told());

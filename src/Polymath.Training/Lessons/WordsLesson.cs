@@ -19,8 +19,9 @@ internal static class WordsLesson
             // What was found before the first step can be read while the stage runs.
             asked.Task.Save(context.Folder);
             if (string.Join("; ", asked.Notes) is { Length: > 0 } notes) context.Note(notes);
+            Objective objective = asked.LearnsTexts ? new AskedTexts(asked.TextLosses) : new AskedLabels(asked.Learned);
             var lesson = asked.Chain is null
-                ? CorpusLesson.Of(context, new AskedLabels(asked.Learned), asked.Task.Labels, asked)
+                ? CorpusLesson.Of(context, objective, asked.Task.Labels, asked)
                 : ChainLesson.Of(context, asked);
             return lesson with
             {

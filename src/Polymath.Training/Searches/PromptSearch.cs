@@ -3,6 +3,7 @@ using Polymath.Models;
 using Polymath.Recipes;
 using Polymath.Text;
 using Polymath.Text.Hubs;
+using Polymath.Tuning.Prompts.Searches;
 
 namespace Polymath.Training.Searches;
 
@@ -33,13 +34,16 @@ public enum SearchKind
 /// <param name="Iterations">How often a trigger word is exchanged.</param>
 /// <param name="Restarts">How often trigger words start anew.</param>
 /// <param name="Batch">The rows of a gradient.</param>
-/// <param name="Beams">The beams of templates, or the combinations of label words that are tried on the development split.</param>
+/// <param name="Beams">How many triggers or templates a step keeps, or how many combinations of label words are tried on the development
+/// split; null for 1 trigger, and 20 of the others.</param>
 /// <param name="MaxLength">The most tokens of a written template; null for 20 between fields, and for 64 of a whole one.</param>
 /// <param name="Forbidden">Trigger words that are never chosen.</param>
 /// <param name="Keep">How many of the best are kept as files.</param>
 /// <param name="Ask">What the model that writes is asked; null for the stage's template in other words.</param>
 /// <param name="Samples">How often it is asked.</param>
 /// <param name="Temperature">The temperature of its answers.</param>
+/// <param name="Tune">How the model is trained by each candidate before it is scored; null where it is asked as it is.</param>
+/// <param name="BeamScore">How a beam of templates is scored.</param>
 public sealed record SearchSpec(
     SearchKind Kind,
     string Stage,
@@ -51,13 +55,15 @@ public sealed record SearchSpec(
     int Iterations = 30,
     int Restarts = 2,
     int Batch = 32,
-    int Beams = 20,
+    int? Beams = null,
     int? MaxLength = null,
     IReadOnlyList<string>? Forbidden = null,
     int Keep = 3,
     string? Ask = null,
     int Samples = 40,
-    double Temperature = 1);
+    double Temperature = 1,
+    TuneSettings? Tune = null,
+    TemplateScore BeamScore = TemplateScore.Logits);
 
 /// <summary>
 /// A search for prompts in a folder of its own. After each part its state is written, so that the same command goes on where it stopped and
@@ -112,6 +118,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             Rows(materials, stage),
             Math.Min(materials.LengthOf(stage), model.Model.Sizes.ContextLength),
             stop);
+        using var tuning = spec.Tune is { } tune ? new CandidateTuning(asked, tune, recipe.Seed) : null;
+        asked.Tuning = tuning;
         var state = Saved($"{JsonSerializer.Serialize(spec with { Keep = 0 })} seed {recipe.Seed} of {asked.Digest()}");
         var left = parts;
         bool Goes()
@@ -152,6 +160,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             : rows;
     }
 
+    private int Beams => spec.Beams ?? 20;
+
     private void Tell(string what, int done, int all) => observer.Progress($"Searching {what}", done, all);
 
     // The stage alone, with the model that it starts from, of a run of the recipe.
@@ -176,6 +186,7 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
     private void Suits(PromptMethod method)
     {
         var ask = method.Asks()[0];
+        if (ask.Score == PromptScore.Channel) throw Other("has score: channel", "Leave it out");
         var (read, calibration) = ask.Verbalizer switch
         {
             WordsSpec words => (words.Read, words.Calibration),
@@ -235,7 +246,8 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
             spec.Restarts,
             spec.Batch,
             spec.Forbidden ?? [],
-            seed));
+            seed,
+            spec.Beams ?? 1));
         var now = state.Triggers ?? search.Begin(0, []);
         state = state with { Triggers = now, Found = now.Found };
         while (!search.IsDone(now) && goes())
@@ -249,7 +261,7 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
 
     private SavedState LabelWords(SearchTask task, ref SavedState state, Func<bool> goes)
     {
-        var chosen = new WordSearchRun(task, spec.Candidates, spec.Beams).Chosen();
+        var chosen = new WordSearchRun(task, spec.Candidates, Beams).Chosen();
         while (state.Found.Count < chosen.Count && goes())
         {
             var (words, accuracy) = chosen[state.Found.Count];
@@ -277,8 +289,9 @@ public sealed class PromptSearch(SearchSpec spec, string folder, RunObserver obs
         var run = new TemplateSearchRun(
             task,
             writer,
-            spec.Beams,
-            spec.MaxLength ?? 20);
+            Beams,
+            spec.MaxLength ?? 20,
+            spec.BeamScore);
         IReadOnlyList<(string Template, double Score, string Form)> all =
         [
             .. run.Written(first: false, stop).Select(pair => (pair.Template, pair.Score, "text first")),

@@ -14,8 +14,6 @@ namespace Polymath.Training.Searches;
 /// <summary>What a search works on: a task stage, the model that is asked, and few rows for finding and for choosing.</summary>
 public sealed class SearchTask
 {
-    private readonly CutSide cut;
-    private readonly int most;
     private readonly CancellationToken stop;
 
     /// <summary>The task of a stage.</summary>
@@ -35,7 +33,7 @@ public sealed class SearchTask
         this.stop = stop;
         var ask = ((PromptMethod)stage.Method!).Asks()[0];
         var label = ((TaskSpec)stage.Objective).Label;
-        (Model, Template, cut, this.most) = (model, ask.Template!, ask.Cut ?? CutSide.Tail, most);
+        (Model, Template, Cut, Most) = (model, ask.Template!, ask.Cut ?? CutSide.Tail, most);
         string LabelOf(Row row) => row.Fields.GetValueOrDefault(label, "");
         List<Row> train = [.. rows.Where(row => row.Split == DataSplit.Train)];
         Labels = [.. train.Select(LabelOf).Distinct().Order(StringComparer.Ordinal)];
@@ -51,6 +49,15 @@ public sealed class SearchTask
 
     /// <summary>The model.</summary>
     public TextModel Model { get; }
+
+    /// <summary>Where rows that are too long are cut.</summary>
+    internal CutSide Cut { get; }
+
+    /// <summary>The most tokens of a row.</summary>
+    internal int Most { get; }
+
+    /// <summary>Trains the model by each candidate before it is scored; null where the model is asked as it is.</summary>
+    internal CandidateTuning? Tuning { get; set; }
 
     /// <summary>The stage's own template.</summary>
     public string Template { get; }
@@ -74,7 +81,7 @@ public sealed class SearchTask
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         void Add(string text) => hash.AppendData(Encoding.UTF8.GetBytes($"{text.Length}:{text}"));
-        foreach (var text in new[] { Template, $"{cut}", $"{most}", ModelSignature.Of(Model.Model).ToString() }) Add(text);
+        foreach (var text in new[] { Template, $"{Cut}", $"{Most}", ModelSignature.Of(Model.Model).ToString() }) Add(text);
         foreach (var label in Labels)
             foreach (var text in Words[label].Prepend(label)) Add(text);
         foreach (var row in Train.Concat(Development))
@@ -98,8 +105,8 @@ public sealed class SearchTask
     /// <exception cref="InputException">The model cannot read the template.</exception>
     internal IReadOnlyList<TokenRow> Asked(string template, IEnumerable<Row> rows)
     {
-        var reader = new PromptReader(Model, new AskSpec(template, Cut: cut));
-        return [.. rows.Select(row => reader.Row(row.Name, row.Fields, most))];
+        var reader = new PromptReader(Model, new AskSpec(template, Cut: Cut));
+        return [.. rows.Select(row => reader.Row(row.Name, row.Fields, Most))];
     }
 
     /// <summary>Whether the model can read a template: what a model has written may be anything, and is then no candidate.</summary>
@@ -154,6 +161,26 @@ public sealed class SearchTask
     /// <param name="from">Where it is from.</param>
     /// <exception cref="InputException">The model cannot read the template or the words.</exception>
     internal SearchCandidate Scored(
+        string template,
+        IReadOnlyDictionary<string, IReadOnlyList<string>> words,
+        double found,
+        string from)
+    {
+        SearchCandidate Measured() => AsIs(
+            template,
+            words,
+            found,
+            from);
+        return Tuning is null
+            ? Measured()
+            : Tuning.After(
+                template,
+                words,
+                Measured,
+                stop);
+    }
+
+    private SearchCandidate AsIs(
         string template,
         IReadOnlyDictionary<string, IReadOnlyList<string>> words,
         double found,

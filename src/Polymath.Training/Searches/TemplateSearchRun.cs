@@ -14,11 +14,13 @@ namespace Polymath.Training.Searches;
 /// <param name="writer">The encoder-decoder that writes.</param>
 /// <param name="width">The beams.</param>
 /// <param name="maxLength">The most tokens that are written.</param>
+/// <param name="score">How a beam is scored.</param>
 internal sealed class TemplateSearchRun(
     SearchTask task,
     TextModel writer,
     int width,
-    int maxLength)
+    int maxLength,
+    TemplateScore score = TemplateScore.Logits)
 {
     /// <summary>The templates of one form, with their log-likelihoods, the best first.</summary>
     /// <param name="first">Whether the answer stands before the text.</param>
@@ -57,7 +59,8 @@ internal sealed class TemplateSearchRun(
                 tokens.Sentinels,
                 end,
                 stop,
-                [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])]),
+                [.. writer.Tokenizer.SpecialTokens.Values.Except([.. tokens.Sentinels.Take(3), end])],
+                Score: score),
             cancellation);
         var texts = string.Join(' ', fields.Select(field => $"{{{field}}}"));
         string? Template(TemplateBeam beam) => Filled(beam, (tokens.Sentinels, end), texts, first);

@@ -18,6 +18,7 @@ namespace Polymath.Training.Searches;
 /// <param name="Batch">The rows that a gradient is computed on, and others on which candidates are tried.</param>
 /// <param name="Forbidden">Words that are never chosen.</param>
 /// <param name="Seed">The run's seed.</param>
+/// <param name="Beams">How many triggers an exchange keeps.</param>
 internal sealed record TriggerSettings(
     int Triggers,
     int Candidates,
@@ -25,22 +26,26 @@ internal sealed record TriggerSettings(
     int Restarts,
     int Batch,
     IReadOnlyCollection<string> Forbidden,
-    long Seed);
+    long Seed,
+    int Beams = 1);
 
 /// <summary>Where a search for trigger words stands: the next exchange depends on this and on the seed alone.</summary>
 /// <param name="Restart">The restart.</param>
 /// <param name="Iteration">The exchanges of this restart that are done.</param>
-/// <param name="Tokens">The words now.</param>
+/// <param name="Tokens">The words now, the best ones.</param>
 /// <param name="Found">What was accepted and scored so far.</param>
+/// <param name="Others">The other triggers that go on, the better ones first; null for none.</param>
 internal sealed record TriggerState(
     int Restart,
     int Iteration,
     int[] Tokens,
-    IReadOnlyList<SearchCandidate> Found);
+    IReadOnlyList<SearchCandidate> Found,
+    IReadOnlyList<int[]>? Others = null);
 
 /// <summary>
 /// AutoPrompt (Shin et al. 2020): words before the answer's place are exchanged one by one. The gradient at a word's place ranks the
-/// vocabulary, the best few are tried on other rows, and an exchange that lowers the loss is kept.
+/// vocabulary, the best few are tried on other rows, and an exchange that lowers the loss is kept. With several beams, the candidates of
+/// every trigger are tried, and the best different ones go on.
 /// </summary>
 internal sealed class TriggerSearchRun
 {
@@ -103,20 +108,30 @@ internal sealed class TriggerSearchRun
         if (state.Iteration >= settings.Iterations) return Begin(state.Restart + 1, state.Found);
         var (one, other) = Drawn(state);
         var turn = state.Iteration % settings.Triggers;
-        var candidates = Candidates(state.Tokens, turn, one);
-        var best = (Loss: Loss(state.Tokens, other), Token: -1);
-        foreach (var token in candidates.Where(token => token != state.Tokens[turn]))
-        {
-            var loss = Loss(With(state.Tokens, turn, token), other);
-            if (loss < best.Loss) best = (loss, token);
-        }
-        if (best.Token < 0) return state with { Iteration = state.Iteration + 1 };
-        var tokens = With(state.Tokens, turn, best.Token);
+        List<int[]> beams = [state.Tokens, .. state.Others ?? []];
+        // What is now comes first, so that an exchange has to be better.
+        var tried = beams.ConvertAll(tokens => (Tokens: tokens, Loss: Loss(tokens, other)));
+        foreach (var tokens in beams)
+            foreach (var token in Candidates(tokens, turn, one))
+            {
+                var made = With(tokens, turn, token);
+                if (!tried.Exists(known => known.Tokens.SequenceEqual(made))) tried.Add((made, Loss(made, other)));
+            }
+        List<int[]> kept = [.. tried.OrderBy(pair => pair.Loss).Take(settings.Beams).Select(pair => pair.Tokens)];
         return new TriggerState(
             state.Restart,
             state.Iteration + 1,
-            tokens,
-            [.. state.Found, Scored(tokens, state.Restart)]);
+            kept[0],
+            [.. state.Found, .. Shown(state, kept).Select(tokens => Scored(tokens, state.Restart))],
+            kept.Count == 1 ? null : kept[1..]);
+    }
+
+    // A new best one is scored, and all of the last exchange.
+    private IEnumerable<int[]> Shown(TriggerState before, List<int[]> kept)
+    {
+        if (!kept[0].SequenceEqual(before.Tokens)) yield return kept[0];
+        if (before.Iteration + 1 < settings.Iterations) yield break;
+        foreach (var tokens in kept.Skip(1)) yield return tokens;
     }
 
     private static int[] With(int[] tokens, int turn, int token) => [.. tokens.Select((old, i) => i == turn ? token : old)];

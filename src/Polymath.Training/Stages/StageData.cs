@@ -230,6 +230,7 @@ public sealed class StageData
     /// <param name="labels">A task's labels.</param>
     /// <param name="promptEnd">The token up to which the model reads in both directions; null for none.</param>
     /// <param name="asked">A task that prompts ask for; null where none asks.</param>
+    /// <param name="learned">Whether the items are learned, not asked; a task may need fewer rows then.</param>
     /// <exception cref="InputException">Rows begin twice, never end, or lose too much, or the model would see what it should foretell; no
     /// row is left that trains a token, or a row is too long and the policy refuses it.</exception>
     public (IReadOnlyList<Item> Items, RowCounts Counts) Items(
@@ -238,7 +239,8 @@ public sealed class StageData
         BatchSpec batch,
         IReadOnlyList<string>? labels = null,
         int? promptEnd = null,
-        AskedTask? asked = null)
+        AskedTask? asked = null,
+        bool learned = false)
     {
         ArgumentNullException.ThrowIfNull(batch);
         var made = new StageItems(stage, batch, labels, Fills(promptEnd));
@@ -248,7 +250,7 @@ public sealed class StageData
         {
             if (asked is not null)
             {
-                made.AddAsked(row, asked);
+                made.AddAsked(row, asked, learned);
                 continue;
             }
             var rendering = heading is null ? Render(row, tokenizer) : null;
@@ -323,7 +325,7 @@ public sealed class StageData
                 continue;
             if (asked is not null)
             {
-                made.AddAsked(row, asked);
+                made.AddAsked(row, asked, learned: true);
                 continue;
             }
             var rendering = heading is null ? Render(row, tokenizer) : null;

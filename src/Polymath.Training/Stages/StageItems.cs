@@ -93,8 +93,9 @@ internal sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList
     /// <summary>Adds a row as a task's prompts ask it.</summary>
     /// <param name="row">The row.</param>
     /// <param name="asked">The task.</param>
+    /// <param name="learned">Whether it is learned, which may need fewer rows than to ask.</param>
     /// <exception cref="InputException">It is too long and the policy refuses it, or has a label that is not known.</exception>
-    internal void AddAsked(Row row, AskedTask asked)
+    internal void AddAsked(Row row, AskedTask asked, bool learned)
     {
         // Demonstrations take what the question leaves, so it alone is too long or not.
         var longest = asked.Longest(row.Name, row.Fields);
@@ -107,8 +108,15 @@ internal sealed class StageItems(StageSpec stage, BatchSpec batch, IReadOnlyList
             }
             changes.Count($"cut to {maxLength:N0} tokens", false, row.Name);
         }
-        var rows = asked.Rows(row.Name, row.Fields, maxLength);
-        items.Add(new LabelItem([.. rows.Select(one => one with { Data = row.Data })], LabelOf(row, (TaskSpec)stage.Objective)));
+        var label = LabelOf(row, (TaskSpec)stage.Objective);
+        var rows = learned
+            ? asked.LearnedRows(
+                row.Name,
+                row.Fields,
+                label,
+                maxLength)
+            : asked.Rows(row.Name, row.Fields, maxLength);
+        items.Add(new LabelItem([.. rows.Select(one => one with { Data = row.Data })], label));
     }
 
     /// <summary>Adds what is left of the last document.</summary>

@@ -17,6 +17,7 @@ internal sealed class AskedPrompt : IDisposable
     private readonly LabelReading? reading;
     private readonly IReadOnlyList<(int Label, Func<IReadOnlyDictionary<string, string>, string> Text)>? texts;
     private readonly TextLabels? written;
+    private readonly ChannelLabels? channel;
 
     /// <summary>A prompt.</summary>
     /// <param name="model">The model.</param>
@@ -35,10 +36,19 @@ internal sealed class AskedPrompt : IDisposable
         IReadOnlyList<string> whole)
     {
         (this.model, this.prompt, this.labels) = (model, prompt, labels);
-        var verbalizer = prompt.Verbalizer;
+        var scoresTexts = prompt.Score == PromptScore.Channel;
+        // Words that are written are whole.
+        var verbalizer = scoresTexts ? prompt.Verbalizer with { Reading = WordReading.Mean } : prompt.Verbalizer;
         Reader = new PromptReader(
             model,
-            new AskSpec(prompt.Template, Cut: prompt.Cut, Encoder: prompt.Encoder) { Whole = whole },
+            new AskSpec(
+                prompt.Template,
+                Cut: prompt.Cut,
+                Encoder: prompt.Encoder,
+                Score: prompt.Score)
+            {
+                Whole = whole,
+            },
             verbalizer.Answers,
             at.FirstSoft);
         bare = Bare(verbalizer);
@@ -55,6 +65,12 @@ internal sealed class AskedPrompt : IDisposable
                 prompt.Encoder,
                 (name, fresh) => take(name, fresh, true),
                 at.Seed);
+        if (scoresTexts)
+        {
+            channel = new ChannelLabels([.. Words!.Words.Words.SelectMany((own, label) => own.Select(_ => label))]);
+            Reader.TakesWords(Words.Words.Words.SelectMany(own => own));
+            return;
+        }
         reading = readings.Of(Words);
         if (verbalizer.Kind != "texts") return;
         texts =
@@ -84,7 +100,20 @@ internal sealed class AskedPrompt : IDisposable
     internal InlinePrompt? Soft { get; }
 
     /// <summary>How many rows ask for one text.</summary>
-    internal int RowsEach => texts?.Count ?? 1;
+    internal int RowsEach => channel?.Owners.Count ?? texts?.Count ?? 1;
+
+    /// <summary>Whether the text is scored behind each label's words, and learned behind those of the right one.</summary>
+    internal bool ScoresTexts => channel is not null;
+
+    /// <summary>How many rows a text is learned by.</summary>
+    /// <param name="label">The number of its label.</param>
+    internal int LearnedRows(int label) => channel is null ? RowsEach : channel.Owners.Count(owner => owner == label);
+
+    /// <summary>The rows by which a text is learned.</summary>
+    /// <param name="label">The number of its label.</param>
+    /// <param name="rows">The rows that ask about it.</param>
+    internal IEnumerable<TokenRow> Learned(int label, IEnumerable<TokenRow> rows) =>
+        channel is null ? rows : rows.Where((_, at) => channel.Owners[at] == label);
 
     /// <summary>How a label is written in a demonstration: a word for each mask, or a text.</summary>
     /// <param name="label">The label's number.</param>
@@ -114,14 +143,18 @@ internal sealed class AskedPrompt : IDisposable
         string name,
         IReadOnlyDictionary<string, string> fields,
         int most,
-        IReadOnlyList<int>? lead = null) => texts is null
-        ? [Reader.Row(name, fields, most, lead)]
-        : texts.Select(text => Reader.Answered(
-            name,
-            fields,
-            text.Text(fields),
-            most,
-            lead));
+        IReadOnlyList<int>? lead = null)
+    {
+        if (channel is not null) return Reader.Scored(name, fields, most, lead);
+        return texts is null
+            ? [Reader.Row(name, fields, most, lead)]
+            : texts.Select(text => Reader.Answered(
+                name,
+                fields,
+                text.Text(fields),
+                most,
+                lead));
+    }
 
     /// <summary>The labels' scores [n, C].</summary>
     /// <param name="network">The model.</param>
@@ -132,17 +165,45 @@ internal sealed class AskedPrompt : IDisposable
         LanguageModel network,
         Tensor hidden,
         Batch batch,
-        IReadOnlyList<(TokenRow Row, int At)> rows) => written is not null
-        ? written.Scores(
+        IReadOnlyList<(TokenRow Row, int At)> rows)
+    {
+        if (channel is not null)
+            return channel.Scores(
+                network,
+                hidden,
+                batch,
+                rows);
+        return written is not null
+            ? written.Scores(
+                network,
+                hidden,
+                batch,
+                rows)
+            : reading!.Scores(States(
+                network,
+                hidden,
+                batch,
+                rows));
+    }
+
+    /// <summary>−log p of texts behind their labels' words, divided by the text's tokens [texts and contexts].</summary>
+    /// <param name="network">The model.</param>
+    /// <param name="hidden">The states of a batch.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="rows">Those by which texts are learned, each with its place in the batch.</param>
+    /// <param name="counts">How many rows each text and context has, in order.</param>
+    internal static Tensor TextLosses(
+        LanguageModel network,
+        Tensor hidden,
+        Batch batch,
+        IReadOnlyList<(TokenRow Row, int At)> rows,
+        IReadOnlyList<int> counts) => ChannelLabels.Losses(
+        AnsweredTexts.Of(
             network,
             hidden,
             batch,
-            rows)
-        : reading!.Scores(States(
-            network,
-            hidden,
-            batch,
-            rows));
+            rows),
+        counts);
 
     /// <summary>The probabilities of the labels' words among all their words [n, C, W]; null where no words are read.</summary>
     /// <param name="network">The model.</param>

@@ -158,6 +158,90 @@ public sealed class AskedTask : IDisposable
             lead)))];
     }
 
+    /// <summary>Whether a prompt scores texts behind the words of labels; texts are learned behind those of their own.</summary>
+    public bool LearnsTexts => prompts.Exists(prompt => prompt.ScoresTexts);
+
+    /// <summary>Whether rows that ask about one text may begin alike, so that they are laid with a common beginning.</summary>
+    public bool SharesBeginnings => prompts.Exists(prompt => prompt.RowsEach > 1);
+
+    /// <summary>The rows by which a text is learned: of prompts that score it, those with the words of its label.</summary>
+    /// <param name="name">The text's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="label">The number of its label.</param>
+    /// <param name="most">The most tokens of each.</param>
+    /// <exception cref="InputException">A field is missing, or what may not be cut is too long.</exception>
+    public IReadOnlyList<TokenRow> LearnedRows(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int label,
+        int most)
+    {
+        var all = Rows(name, fields, most);
+        if (!LearnsTexts) return all;
+        var own = new List<TokenRow>();
+        var at = 0;
+        foreach (var prompt in prompts)
+            for (var context = 0; context < Contexts; context++)
+            {
+                own.AddRange(prompt.Learned(label, all.Skip(at).Take(prompt.RowsEach)));
+                at += prompt.RowsEach;
+            }
+        return own;
+    }
+
+    /// <summary>
+    /// What texts cost that are learned behind the words of their labels [n]: −log p(text | label), divided by the text's tokens; of a
+    /// prompt that reads labels, −log p(label | text). The mean over prompts, and over demonstrations of a text.
+    /// </summary>
+    /// <param name="model">The model, with the soft tokens' vectors.</param>
+    /// <param name="batch">The rows, laid out for it.</param>
+    /// <param name="texts">For each of n texts, its rows by <see cref="LearnedRows"/>, and the number of its label.</param>
+    public Tensor TextLosses(LanguageModel model, Batch batch, IReadOnlyList<(IReadOnlyList<TokenRow> Rows, int Label)> texts)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(texts);
+        var hidden = model.Hidden(batch);
+        var own = prompts.Select(_ => new List<(TokenRow Row, int At)>()).ToList();
+        var at = 0;
+        foreach (var (rows, label) in texts)
+        {
+            var next = 0;
+            for (var p = 0; p < prompts.Count; p++)
+                for (var left = prompts[p].LearnedRows(label) * Contexts; left > 0; left--) own[p].Add((rows[next++], at++));
+        }
+        return stack(prompts.Select((prompt, p) => Learned(
+            prompt,
+            model,
+            hidden,
+            batch,
+            own[p],
+            [.. texts.Select(text => text.Label)])), 0).mean([0]);
+    }
+
+    // What each text costs by one prompt [n].
+    private Tensor Learned(
+        AskedPrompt prompt,
+        LanguageModel model,
+        Tensor hidden,
+        Batch batch,
+        IReadOnlyList<(TokenRow Row, int At)> rows,
+        IReadOnlyList<int> labels)
+    {
+        if (prompt.ScoresTexts)
+            return AskedPrompt.TextLosses(
+                model,
+                hidden,
+                batch,
+                rows,
+                [.. labels.SelectMany(label => Enumerable.Repeat(prompt.LearnedRows(label), Contexts))]).view(-1, Contexts).mean([1]);
+        var scores = Averaged(prompt.Scores(
+            model,
+            hidden,
+            batch,
+            rows));
+        return -scores.gather(1, tensor(labels.Select(label => (long)label).ToArray(), device: scores.device).unsqueeze(1)).squeeze(1);
+    }
+
     /// <summary>
     /// Whether the demonstrations before a question follow from the model's own vectors. Then they are chosen anew for each measurement, as
     /// by a task that is opened again.
@@ -242,15 +326,18 @@ public sealed class AskedTask : IDisposable
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(rows);
         var hidden = model.Hidden(batch);
-        return stack(prompts.Select((prompt, p) =>
-        {
-            var scores = prompt.Scores(
-                model,
-                hidden,
-                batch,
-                RowsOf(p, rows)).to(ScalarType.Float32).log_softmax(-1);
-            return Contexts == 1 ? scores : scores.view(-1, Contexts, Task.Labels.Count).logsumexp(1) - Math.Log(Contexts);
-        }), 0);
+        return stack(prompts.Select((prompt, p) => Averaged(prompt.Scores(
+            model,
+            hidden,
+            batch,
+            RowsOf(p, rows)))), 0);
+    }
+
+    // The log-probabilities [n, C] of scores with each set of demonstrations.
+    private Tensor Averaged(Tensor scores)
+    {
+        scores = scores.to(ScalarType.Float32).log_softmax(-1);
+        return Contexts == 1 ? scores : scores.view(-1, Contexts, Task.Labels.Count).logsumexp(1) - Math.Log(Contexts);
     }
 
     // A prompt's rows of all texts, each with its place in the batch.
@@ -263,20 +350,7 @@ public sealed class AskedTask : IDisposable
     }
 
     // One answer of several prompts' [prompts, n, C].
-    private Tensor Joined(Tensor each)
-    {
-        if (prompts.Count == 1) return each[0];
-        if (Task.Together == PromptsTogether.Majority)
-        {
-            // As many votes as name a label, and their mean probability, which is less than a vote.
-            var votes = nn.functional.one_hot(each.argmax(-1), Task.Labels.Count).to(ScalarType.Float32).sum([0]);
-            return ((votes + each.exp().mean([0])) / (prompts.Count + 1)).log();
-        }
-        return (each + LogShares(each.device).view(-1, 1, 1)).logsumexp(0);
-    }
-
-    private Tensor LogShares(Device device) => shares?.Value.log_softmax(0)
-        ?? full([prompts.Count], -(float)Math.Log(prompts.Count), device: device);
+    private Tensor Joined(Tensor each) => JoinedAnswers.Of(each, Task.Together, shares?.Value);
 
     /// <summary>Why labels are named: what each prompt says, and by which words.</summary>
     /// <param name="model">The model, with the soft tokens' vectors.</param>
@@ -289,7 +363,7 @@ public sealed class AskedTask : IDisposable
         return new AskedReasons(
             Joined(each),
             each,
-            [.. LogShares(each.device).exp().cpu().data<float>().ToArray()],
+            [.. JoinedAnswers.LogShares(prompts.Count, shares?.Value, each.device).exp().cpu().data<float>().ToArray()],
             [.. prompts.Select((prompt, p) => prompt.WordShares(
                 model,
                 hidden,

@@ -13,7 +13,9 @@ public sealed class PromptReader
     private readonly CutSide cut;
     private readonly int firstSoft;
     private readonly SoftEncoder? encoder;
+    private readonly bool channel;
     private readonly Dictionary<int, PromptTokenizer> byLength = [];
+    private IReadOnlyList<(string Text, int Length)> words = [("", 0)];
 
     /// <summary>A reader.</summary>
     /// <param name="model">The model.</param>
@@ -30,14 +32,17 @@ public sealed class PromptReader
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(ask);
         (this.model, cut, encoder, tokens) = (model, ask.Cut ?? CutSide.Tail, ask.Encoder, PromptTokens.Of(model.Tokenizer));
-        (this.firstSoft, Answers) = (firstSoft, answers);
+        (this.firstSoft, Answers, channel) = (firstSoft, answers, ask.Score == PromptScore.Channel);
         Template = PromptTemplate.Written(
             ask.Template,
-            Reading == Reading.Decoder,
+            // The words at the mask of a channel are there, and the space before them is theirs.
+            Reading == Reading.Decoder && !channel,
             model.Tokenizer,
             answers,
             ask.Whole);
-        Suits(Template.Blocks.OfType<MaskBlock>().First());
+        if (channel) SuitsChannel(Mask);
+        else Suits(Mask);
+        SuitsEncoder();
     }
 
     private static InputException Fault(int position, string problem) => new($"The template, at character {position + 1}: {problem}");
@@ -54,6 +59,28 @@ public sealed class PromptReader
         if (Reading == Reading.EncoderDecoder && tokens.Sentinels.Count == 0)
             throw Fault(mask.Position, $"a {family} reads the answer at <extra_id_0>, and the tokenizer has no such token. Use a T5, or "
                 + "leave out the prompt, so that a head over labels is trained.");
+    }
+
+    private void SuitsChannel(MaskBlock mask)
+    {
+        var family = model.Model.Configuration["model_type"];
+        if (Reading == Reading.Encoder || model.Model.PromptEnd is not null)
+            throw Fault(mask.Position, $"a {family} reads in both directions and gives no probability of a text, which score: channel "
+                + "needs. Leave out score, or use a model that writes.");
+        if (Reading == Reading.EncoderDecoder && tokens.Sentinels.Count == 0)
+            throw Fault(mask.Position, $"a {family} writes the text behind <extra_id_0>, and the tokenizer has no such token. Use a T5, or "
+                + "leave out score.");
+        List<PromptBlock> behind = [.. Template.Blocks.Where(block => block.Position > mask.Position)];
+        if (!behind.Exists(block => block is FieldBlock or MetaBlock))
+            throw Fault(mask.Position, "no field follows {mask}, and score: channel scores the text behind the label's words. Write the "
+                + "text last, such as \"{mask}: {text}\".");
+        if (Reading == Reading.EncoderDecoder && behind.Find(block => block is SoftBlock) is { } soft)
+            throw Fault(soft.Position, $"the decoder of a {family} writes what follows {{mask}}, and soft tokens are read. Write them "
+                + "before {mask}.");
+    }
+
+    private void SuitsEncoder()
+    {
         if (encoder is not null && Template.SoftTokens.Count == 0)
             throw Fault(0, "there is no soft token for the encoder. Write {soft} where one should stand, or leave out 'encoder'.");
         if (encoder is not null && Template.Blocks.OfType<SoftBlock>().FirstOrDefault(block => block.MayBeCut) is { } cuts)
@@ -71,6 +98,8 @@ public sealed class PromptReader
 
     private Reading Reading => model.Model.Reading;
 
+    private MaskBlock Mask => Template.Blocks.OfType<MaskBlock>().First();
+
     private static bool Follows(PromptBlock block) => block is not TextBlock text || text.Text.Trim().Length > 0;
 
     /// <summary>A row's tokens; the answers are read at its <see cref="TokenRow.Answers"/>.</summary>
@@ -85,6 +114,13 @@ public sealed class PromptReader
         int most = int.MaxValue,
         IReadOnlyList<int>? lead = null)
     {
+        if (channel)
+            return Scored(
+                name,
+                fields,
+                words[0],
+                most,
+                lead);
         var filled = Tokenizer(most).Encode(Template, Example(name, fields, lead));
         var ids = Ids(filled);
         var still = new float[ids.Length];
@@ -161,6 +197,58 @@ public sealed class PromptReader
         };
     }
 
+    /// <summary>Says which words stand at the mask of a channel.</summary>
+    /// <param name="given">The words of all labels.</param>
+    internal void TakesWords(IEnumerable<string> given) => words =
+    [
+        .. given.Select(word => (Text: Spaced(word), model.Tokenizer.EncodePlain(Spaced(word)).Length)),
+    ];
+
+    // The space before the mask is that of the word.
+    private string Spaced(string word) => word.StartsWith(' ') ? word : Mask.Prefix + word;
+
+    /// <summary>
+    /// A row for each word at the mask of a channel; behind each of its <see cref="TokenRow.Answers"/> stands a token of the text. All rows
+    /// have the same text: it is cut to fit behind the longest word.
+    /// </summary>
+    /// <param name="name">The row's name in messages.</param>
+    /// <param name="fields">Its fields.</param>
+    /// <param name="most">The most tokens; fields are cut where there are more.</param>
+    /// <param name="lead">Tokens before the prompt.</param>
+    internal IEnumerable<TokenRow> Scored(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        int most,
+        IReadOnlyList<int>? lead) => words.Select(word => Scored(
+        name,
+        fields,
+        word,
+        most,
+        lead));
+
+    private TokenRow Scored(
+        string name,
+        IReadOnlyDictionary<string, string> fields,
+        (string Text, int Length) word,
+        int most,
+        IReadOnlyList<int>? lead)
+    {
+        var filled = Tokenizer(Beside(word, most)).Encode(Template, Example(name, fields, lead) with { Targets = [word.Text] });
+        var ids = Ids(filled);
+        // A decoder that has an encoder begins with the gap's token, which says where its part of the row begins.
+        var first = filled.DecoderIds is null ? 0 : ids.Length;
+        int[] targets = [.. Enumerable.Range(0, filled.LossIds.Length).Where(i => filled.LossIds[i] == 1).Select(i => first + i)];
+        int[] all = [.. ids, .. filled.DecoderIds ?? []];
+        var learn = new float[all.Length];
+        if (first > 0) learn[first] = 1;
+        foreach (var target in targets) learn[target] = 1;
+        return new TokenRow(all, learn, name) { Answers = [.. targets.Select(target => target - 1)] };
+    }
+
+    // What a row may have so that its text is that of the row with the longest word.
+    private int Beside((string Text, int Length) word, int most) =>
+        most == int.MaxValue ? most : most - (words.Max(one => one.Length) - word.Length);
+
     /// <summary>The tokens of a row with its answers, as a demonstration; null where it does not fit.</summary>
     /// <param name="fields">Its fields.</param>
     /// <param name="answers">The text at each mask.</param>
@@ -174,7 +262,7 @@ public sealed class PromptReader
         var example = Example("A demonstration", fields);
         var next = 0;
         List<PromptPiece> pieces = [.. Template.Wrap(example).Select(piece => piece.Kind == PieceKind.Answer
-            ? piece with { Kind = PieceKind.Given, Text = answers[Math.Min(next++, answers.Count - 1)], MayBeCut = false }
+            ? piece with { Kind = PieceKind.Given, Text = Shown(answers[Math.Min(next++, answers.Count - 1)]), MayBeCut = false }
             : piece)];
         try
         {
@@ -186,6 +274,8 @@ public sealed class PromptReader
             return null;
         }
     }
+
+    private string Shown(string answer) => channel ? Spaced(answer) : answer;
 
     private int[] Ids(PromptRow filled)
     {
@@ -208,7 +298,9 @@ public sealed class PromptReader
         string name,
         IReadOnlyDictionary<string, string> fields,
         int most = int.MaxValue,
-        IReadOnlyList<int>? lead = null) => Tokenizer(most).Show(Template, Example(name, fields, lead));
+        IReadOnlyList<int>? lead = null) => channel
+        ? Tokenizer(Beside(words[0], most)).Show(Template, Example(name, fields, lead) with { Targets = [words[0].Text] })
+        : Tokenizer(most).Show(Template, Example(name, fields, lead));
 
     /// <summary>Rows that say nothing: each text in the place of every field.</summary>
     /// <param name="texts">The texts; null for no rows.</param>
@@ -229,6 +321,16 @@ public sealed class PromptReader
         var settings = new PromptSettings(most, cut);
         return byLength[most] = Reading switch
         {
+            Reading.EncoderDecoder when channel => new ChannelPromptTokenizer(
+                model.Tokenizer,
+                tokens,
+                settings,
+                spans: true),
+            Reading.Decoder when channel => new ChannelPromptTokenizer(
+                model.Tokenizer,
+                tokens,
+                settings with { Opening = model.Contract.Template.OpeningIds(model.Tokenizer) },
+                spans: false),
             Reading.Encoder => new MaskedPromptTokenizer(model.Tokenizer, tokens, settings),
             Reading.EncoderDecoder => new SpanPromptTokenizer(model.Tokenizer, tokens, settings with { MaxLength = most - Gaps }),
             _ => new DecoderPromptTokenizer(

@@ -70,7 +70,8 @@ public sealed record PromptTask(
                 ask.Template,
                 TaskVerbalizer.Of(ask.Verbalizer!),
                 ask.Cut ?? CutSide.Tail,
-                ask.Encoder))],
+                ask.Encoder,
+                ask.Score ?? PromptScore.Direct))],
             prompt.Together,
             Spans: prompt.Spans is { } spans
                 ? new TaskSpans(

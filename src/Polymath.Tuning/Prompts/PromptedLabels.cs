@@ -91,7 +91,7 @@ public sealed class PromptedLabels : IDisposable
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        using var batch = model.Model.Lay(rows);
+        using var batch = model.Model.Lay(rows, asked.SharesBeginnings);
         var scores = Values(asked.Scores(model.Model, batch, rows).exp());
         return [.. cut.Select((one, i) => new PromptedAnswer(new LabelledAnswer(Row(scores, i), one), []))];
     }
@@ -100,7 +100,7 @@ public sealed class PromptedLabels : IDisposable
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
-        using var batch = model.Model.Lay(rows);
+        using var batch = model.Model.Lay(rows, asked.SharesBeginnings);
         var found = asked.Why(model.Model, batch, rows);
         var together = Values(found.Together.exp());
         var each = asked.Prompts.Select((_, p) => Values(found.Each[p].exp())).ToList();

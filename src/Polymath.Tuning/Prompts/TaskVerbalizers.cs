@@ -81,11 +81,13 @@ public sealed record TaskVerbalizer(
 /// <param name="Verbalizer">How the labels are read.</param>
 /// <param name="Cut">Where rows that are too long are cut.</param>
 /// <param name="Encoder">The network between the soft tokens and the model; null for none.</param>
+/// <param name="Score">Which probability is a label's score.</param>
 public sealed record TaskPrompt(
     string Template,
     TaskVerbalizer Verbalizer,
     [property: JsonConverter(typeof(JsonStringEnumConverter<CutSide>))] CutSide Cut = CutSide.Tail,
-    [property: JsonConverter(typeof(JsonStringEnumConverter<SoftEncoder>))] SoftEncoder? Encoder = null);
+    [property: JsonConverter(typeof(JsonStringEnumConverter<SoftEncoder>))] SoftEncoder? Encoder = null,
+    [property: JsonConverter(typeof(JsonStringEnumConverter<PromptScore>))] PromptScore Score = PromptScore.Direct);
 
 /// <summary>A labelled text of a task.</summary>
 /// <param name="Fields">The fields that the templates ask for.</param>

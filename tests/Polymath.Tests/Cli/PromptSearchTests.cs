@@ -49,13 +49,18 @@ public sealed class PromptSearchTests : IDisposable
     }
 
     [Theory]
-    [InlineData("bert")]
-    [InlineData("gpt2")]
-    public void Trigger_words_are_searched_and_a_stopped_search_ends_alike(string family)
+    [InlineData("bert", "1")]
+    [InlineData("gpt2", "1")]
+    [InlineData("bert", "3")]
+    public void Trigger_words_are_searched_and_a_stopped_search_ends_alike(string family, string beams)
     {
         Recipe(family, "template: '{text} it was{mask}'", ", verbalizer: {words: {soft: ' soft', hard: ' hard'}}");
         Trained("run");
-        string[] what = ["--from", "run", "--iterations", "2", "--restarts", "2", "--triggers", "2", "--candidates", "4", "--batch", "8"];
+        string[] what =
+        [
+            "--from", "run", "--iterations", "2", "--restarts", "2", "--triggers", "2", "--candidates", "4", "--batch", "8", "--beams",
+            beams,
+        ];
         var whole = Search("autoprompt", "whole", what);
         Assert.True(whole.Code == 0, whole.All);
         CliResult again;
@@ -109,6 +114,30 @@ public sealed class PromptSearchTests : IDisposable
         Assert.All(Board("whole"), one => Assert.Contains("{mask}", (string)one!["template"]!));
     }
 
+    [Fact]
+    public void The_model_is_trained_by_each_candidate_where_it_is_asked_for()
+    {
+        Recipe();
+        Trained("run");
+        string[] what = ["--from", "run", "--writer", PromptCase.Model("t5-template"), "--beams", "4", "--max-length", "8", "--shots", "4",
+            "--beam-score", "likelihood"];
+        string[] tuned = [.. what, "--tune", "2", "--tune-rate", "1e-2", "--batch", "4"];
+        var asked = Search("lmbff", "asked", what);
+        Assert.True(asked.Code == 0, asked.All);
+        var whole = Search("lmbff", "whole", tuned);
+        Assert.True(whole.Code == 0, whole.All);
+        Assert.Equal(130, Search("lmbff", "parts", [.. tuned, "--stop-after", "2"]).Code);
+        Assert.Equal(0, Search("lmbff", "parts", tuned).Code);
+        Assert.Equal(File.ReadAllText(folder.At("whole", "leaderboard.json")), File.ReadAllText(folder.At("parts", "leaderboard.json")));
+        // The same templates, with other figures.
+        IEnumerable<string> Templates(string place) => Board(place).Select(one => (string)one!["template"]!).Order(StringComparer.Ordinal);
+        Assert.Equal(Templates("asked"), Templates("whole"));
+        double Loss(string place, string template) =>
+            (double)Board(place).First(one => (string)one!["template"]! == template)!["loss"]!;
+        Assert.All(Templates("asked"), template => Assert.NotEqual(Loss("asked", template), Loss("whole", template)));
+        Assert.True(File.Exists(folder.At("whole", "found-2.yaml")));
+    }
+
     // A T5 that has been finetuned on tasks and their templates writes one.
     [Fact]
     public void A_model_that_learned_to_write_templates_is_asked_for_some()
@@ -149,6 +178,10 @@ public sealed class PromptSearchTests : IDisposable
     [InlineData("words", "have more than 200,000 combinations", "--candidates", "900")]
     [InlineData("words", "has no rows", "--shots", "900")]
     [InlineData("words", "--writer belongs to --kind lmbff and written", "--writer", "one")]
+    [InlineData("words", "--tune-rate is of the training by each candidate", "--tune-rate", "1e-3")]
+    [InlineData("words", "--tune is 0", "--tune", "0")]
+    [InlineData("autoprompt", "--tune belongs to --kind lmbff and words and written", "--tune", "2")]
+    [InlineData("autoprompt", "--beams is 0", "--beams", "0")]
     [InlineData("lmbff", "--triggers belongs to --kind autoprompt", "--triggers", "2")]
     public void What_cannot_be_searched_is_refused(string kind, string problem, params string[] more)
     {

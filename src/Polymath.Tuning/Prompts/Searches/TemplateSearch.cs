@@ -6,7 +6,7 @@ namespace Polymath.Tuning.Prompts.Searches;
 
 /// <summary>A template that is being written: tokens of an encoder-decoder's answer, with the gaps' tokens between the parts.</summary>
 /// <param name="Ids">The tokens.</param>
-/// <param name="Score">Σ of the log-softmax of the mean logits.</param>
+/// <param name="Score">Σ of its tokens' scores, see <see cref="TemplateScore"/>.</param>
 /// <param name="PartsDone">How many parts are finished.</param>
 /// <param name="PartLength">The tokens of the part being written, less one.</param>
 public sealed record TemplateBeam(
@@ -14,6 +14,16 @@ public sealed record TemplateBeam(
     double Score,
     int PartsDone,
     int PartLength);
+
+/// <summary>How a token of a template is scored over all examples.</summary>
+public enum TemplateScore
+{
+    /// <summary>The log-softmax of the mean of its logits, as in LM-BFF's published code.</summary>
+    Logits,
+
+    /// <summary>The mean of its log-probabilities, in whose order the paper's Σ log p is.</summary>
+    Likelihood,
+}
 
 /// <summary>The settings of a search for templates.</summary>
 /// <param name="Width">How many beams are kept.</param>
@@ -24,6 +34,7 @@ public sealed record TemplateBeam(
 /// <param name="Stop">The token of a full stop, which does not follow itself.</param>
 /// <param name="Forbidden">Tokens that are never written.</param>
 /// <param name="LeastLengths">The fewest tokens of each part; null for any number.</param>
+/// <param name="Score">How a token is scored over all examples.</param>
 public sealed record TemplateSettings(
     int Width,
     int MaxLength,
@@ -32,11 +43,12 @@ public sealed record TemplateSettings(
     int End,
     int Stop,
     IReadOnlyCollection<int> Forbidden,
-    IReadOnlyList<int>? LeastLengths = null);
+    IReadOnlyList<int>? LeastLengths = null,
+    TemplateScore Score = TemplateScore.Logits);
 
 /// <summary>
 /// LM-BFF's search for templates (Gao et al. 2021, section 5.2): an encoder-decoder such as T5 writes what stands between an example and
-/// its label word, for all examples together. A token's score is the log-softmax of the mean of its logits over the examples.
+/// its label word, for all examples together.
 /// </summary>
 public static class TemplateSearch
 {
@@ -62,7 +74,11 @@ public static class TemplateSearch
             List<TemplateBeam> next = [.. beams.SelectMany(beam =>
             {
                 cancellation.ThrowIfCancellationRequested();
-                return beam.PartsDone >= settings.Parts ? [beam] : Grown(beam, Next(model, sources, [start, .. beam.Ids]), settings);
+                return beam.PartsDone >= settings.Parts ? [beam] : Grown(beam, Next(
+                    model,
+                    sources,
+                    [start, .. beam.Ids],
+                    settings.Score), settings);
             })];
             if (next.Count == 0) break;
             beams = [.. next.OrderByDescending(beam => beam.Score).Take(settings.Width)];
@@ -70,14 +86,19 @@ public static class TemplateSearch
         return beams;
     }
 
-    // The log-softmax [V] of the mean logits after what is written.
-    private static float[] Next(LanguageModel model, IReadOnlyList<int[]> sources, int[] written)
+    // The scores [V] of tokens after what is written.
+    private static float[] Next(
+        LanguageModel model,
+        IReadOnlyList<int[]> sources,
+        int[] written,
+        TemplateScore score)
     {
         using var frozen = no_grad();
         using var scope = NewDisposeScope();
         using var batch = model.LayPairs(sources, [.. sources.Select(_ => new TokenRow(written, new float[written.Length], "template"))]);
         var logits = model.Unembed(model.Hidden(batch).index_select(0, batch.LastPlaces().to(model.Device)));
-        return logits.mean([0L]).log_softmax(-1).to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
+        var scores = score == TemplateScore.Logits ? logits.mean([0L]).log_softmax(-1) : logits.log_softmax(-1).mean([0L]);
+        return scores.to(ScalarType.Float32).cpu().contiguous().data<float>().ToArray();
     }
 
     private static IEnumerable<TemplateBeam> Grown(TemplateBeam beam, float[] scores, TemplateSettings settings)

@@ -27,9 +27,9 @@ public sealed record AskedStates(LanguageModel Model, Tensor States, Tensor? Bar
     /// <param name="rows">The rows, each with its place in the batch.</param>
     internal static Tensor Of(Tensor hidden, Batch batch, IReadOnlyList<(TokenRow Row, int At)> rows)
     {
-        // Virtual tokens may stand before a row.
+        // Virtual tokens may stand before a row, and a beginning that it shares elsewhere.
         long[] places = [.. rows.SelectMany(row => (row.Row.Answers ?? [row.Row.Length - 1])
-            .Select(place => (long)batch.Offsets[row.At + 1] - (row.Row.Length - place)))];
+            .Select(place => (long)batch.PlaceOf(row.At, row.Row.Length - 1 - place)))];
         return hidden.index_select(0, tensor(places, device: hidden.device)).view(rows.Count, places.Length / rows.Count, -1);
     }
 }

@@ -24,21 +24,12 @@ internal sealed class TextLabels(IReadOnlyList<int> owners, TextReading reading)
         Batch batch,
         IReadOnlyList<(TokenRow Row, int At)> rows)
     {
-        long[] places = [.. rows.SelectMany(row => row.Row.Answers!
-            .Select(place => (long)batch.Offsets[row.At + 1] - (row.Row.Length - place)))];
-        long[] targets = [.. rows.SelectMany(row => row.Row.Answers!.Select(place => (long)row.Row.Ids[place + 1]))];
-        var each = model.LogProbabilities(
-            hidden.index_select(0, tensor(places, device: hidden.device)), tensor(targets, device: hidden.device));
-        var at = 0L;
-        var texts = new Tensor[rows.Count];
-        for (var r = 0; r < rows.Count; r++)
-        {
-            var count = rows[r].Row.Answers!.Count;
-            var own = each.narrow(0, at, count);
-            texts[r] = reading == TextReading.Mean ? own.mean() : own.sum();
-            at += count;
-        }
-        var all = stack(texts, 0).view(-1, owners.Count);
+        var texts = AnsweredTexts.Of(
+            model,
+            hidden,
+            batch,
+            rows);
+        var all = stack(texts.Select(own => reading == TextReading.Mean ? own.mean() : own.sum()), 0).view(-1, owners.Count);
         return stack(Enumerable.Range(0, owners.Max() + 1).Select(label => all
             .index_select(1, tensor(
                 Enumerable.Range(0, owners.Count).Where(text => owners[text] == label).Select(text => (long)text).ToArray(),
