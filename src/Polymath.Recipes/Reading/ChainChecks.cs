@@ -5,13 +5,13 @@ namespace Polymath.Recipes;
 /// <param name="stage">The stage.</param>
 /// <param name="prompt">Its method, with a chain or rules.</param>
 /// <param name="path">The method's place.</param>
-/// <param name="masks">Checks the masks of a template.</param>
+/// <param name="masks">Checks the masks of a prompt.</param>
 internal sealed class ChainChecks(
     Checks checks,
     StageSpec stage,
     PromptMethod prompt,
     string path,
-    Action<string, VerbalizerSpec, string> masks)
+    Action<AskSpec, string> masks)
 {
     /// <summary>Adds the faults.</summary>
     internal void Run()
@@ -92,7 +92,7 @@ internal sealed class ChainChecks(
                 at,
                 "nothing says how it is answered",
                 "add verbalizer: {words: {ANSWER: WORD}}, or tokens: NUMBER for a text that is written");
-        masks(question.Template, question.Read, $"{at}.template");
+        masks(new AskSpec(question.Template, question.Read), $"{at}.template");
         if (question.Verbalizer is not { } read) return;
         if (Looks(read) is { } kind)
             checks.Fault($"{at}.verbalizer", Looking(kind), "write verbalizer: {words: {ANSWER: WORD}}");
