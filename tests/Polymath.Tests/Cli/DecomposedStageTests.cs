@@ -205,7 +205,12 @@ public sealed class DecomposedStageTests : IDisposable
     public void What_cannot_be_split_is_refused_before_the_first_step(string rows, string label, string method, string problem)
     {
         var figure = method.Contains("spans", StringComparison.Ordinal) ? "entityF1" : "accuracy";
-        Recipe("bert-mlm", rows, method, label, figure);
+        Recipe(
+            "bert-mlm",
+            rows,
+            method,
+            label,
+            figure);
         var ran = Run("run", "one.yaml", "--run-dir", "run");
         Assert.Equal(2, ran.Code);
         Assert.Contains(problem, ran.Error, StringComparison.Ordinal);
