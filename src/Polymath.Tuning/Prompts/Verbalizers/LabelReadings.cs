@@ -21,7 +21,8 @@ internal sealed class LabelReadings(
     /// <summary>The labels' words, with those that are read by their first token only; null for texts.</summary>
     internal TaskWords? Words() => verbalizer.Kind switch
     {
-        "texts" or AskedChain.WrittenKind => null,
+        // Where words are still to be found, labels stand for nothing: those of some scripts begin with the same token.
+        "texts" or TaskVerbalizer.Nothing or AskedChain.WrittenKind => null,
         // Two labels may share a token where each has many words, or where the search found it so.
         "search" => new TaskWords(LabelWords.Given(InOrder(verbalizer.Words!), InOrder(verbalizer.Tokens!)), WordReading.First, []),
         "knowledge" => new TaskWords(LabelWords.Exact(InOrder(verbalizer.Words!), model.Tokenizer), verbalizer.Reading, []),
