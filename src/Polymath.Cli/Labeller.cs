@@ -98,7 +98,8 @@ internal sealed class OneLabeller : Labeller
                 + "of the kind task, or attach a fresh head: polymath model convert FOLDER --head classify --labels A,B.");
             if (why && task is { Spans: not null } or { Chain: not null })
                 throw new InputException("--why says what prompts answer about a row, and the stage asks "
-                    + (task.Chain is null ? "about spans." : "a chain of questions, whose answers are said in any case.") + " Leave it out.");
+                    + (task.Chain is null ? "about spans." : "a chain of questions, whose answers are said in any case.")
+                    + " Leave it out.");
             if (task.Spans is null) asked = new PromptedLabels(opened.Text, task, opened.Place);
         }
         catch
