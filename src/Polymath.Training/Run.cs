@@ -113,22 +113,13 @@ public sealed class Run : IDisposable
     }
 
     // The model of the last finished visit of a stage, or of the stage that has a term of this name, with a task beside it.
-    private string? FinishedTask(string name)
-    {
-        var visits = Materials.Recipe.Visits();
-        var owner = Materials.Recipe.OwnerOf(name);
-        return Enumerable.Range(0, visits.Count).Where(i => visits[i].Stage.Name == owner)
-            .Select(i => folder.Stage(i, visits[i].Name)).Where(place => StageRecord.Read(place)?.Report is not null)
-            .Select(place => System.IO.Path.Combine(place, "model"))
-            .LastOrDefault(model => File.Exists(System.IO.Path.Combine(model, PromptTask.FileName)));
-    }
+    private string? FinishedTask(string name) => FinishedPlaces(Materials.Recipe.OwnerOf(name))
+        .Select(place => System.IO.Path.Combine(place, "model"))
+        .LastOrDefault(model => File.Exists(System.IO.Path.Combine(model, PromptTask.FileName)));
 
-    private string? FinishedPlace(string stage)
-    {
-        var visits = Materials.Recipe.Visits();
-        return Enumerable.Range(0, visits.Count).Where(i => visits[i].Stage.Name == stage)
-            .Select(i => folder.Stage(i, visits[i].Name)).LastOrDefault(place => StageRecord.Read(place)?.Report is not null);
-    }
+    private IEnumerable<string> FinishedPlaces(string? stage) => Materials.Recipe.Visits().Index()
+        .Where(visit => visit.Item.Stage.Name == stage).Select(visit => folder.Stage(visit.Index, visit.Item.Name))
+        .Where(place => StageRecord.Read(place)?.Report is not null);
 
     // The stage that is being measured has left its model, and no record yet.
     private (string Name, FinishedStage Left)? measured;
@@ -136,7 +127,7 @@ public sealed class Run : IDisposable
     private FinishedStage? Finished(string stage)
     {
         if (measured is { } now && now.Name == stage) return now.Left;
-        return FinishedPlace(stage) is { } found ? FinishedStage.In(found, StageRecord.Read(found)!.Report!.Unmerged) : null;
+        return FinishedPlaces(stage).LastOrDefault() is { } found ? FinishedStage.In(found, StageRecord.Read(found)!.Report!.Unmerged) : null;
     }
 
     /// <summary>Which model each visit starts from.</summary>
