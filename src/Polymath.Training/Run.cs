@@ -127,7 +127,9 @@ public sealed class Run : IDisposable
     private FinishedStage? Finished(string stage)
     {
         if (measured is { } now && now.Name == stage) return now.Left;
-        return FinishedPlaces(stage).LastOrDefault() is { } found ? FinishedStage.In(found, StageRecord.Read(found)!.Report!.Unmerged) : null;
+        return FinishedPlaces(stage).LastOrDefault() is { } found
+            ? FinishedStage.In(found, StageRecord.Read(found)!.Report!.Unmerged)
+            : null;
     }
 
     /// <summary>Which model each visit starts from.</summary>
