@@ -56,10 +56,11 @@ public sealed record Recipe(
     /// </summary>
     public IReadOnlyList<StageVisit> Visits()
     {
-        var visits = Stages.Select(stage => new StageVisit(stage, 1)).ToList();
+        // A faulty recipe may have none.
+        var visits = (Stages ?? []).Select(stage => new StageVisit(stage, 1)).ToList();
         for (var round = 2; round <= (Rounds?.Count ?? 1); round++)
         {
-            var stages = Changed.TryGetValue(round, out var changed) ? changed : Stages;
+            var stages = Changed.TryGetValue(round, out var changed) ? changed : Stages ?? [];
             visits.AddRange(stages.Where(stage => Rounds!.Stages?.Contains(stage.Name) != false)
                 .Select(stage => new StageVisit(stage, round)));
         }

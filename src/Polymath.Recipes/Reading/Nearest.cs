@@ -1,6 +1,6 @@
 namespace Polymath.Recipes;
 
-/// <summary>Finds the known name that was probably meant.</summary>
+/// <summary>Finds the known name that was probably meant. Names that a faulty recipe leaves out are no names.</summary>
 public static class Nearest
 {
     private const int LongestName = 100;
@@ -10,7 +10,7 @@ public static class Nearest
     {
         if (written.Length is 0 or > LongestName)
             return null;
-        var best = known.Where(name => name.Length <= LongestName)
+        var best = known.OfType<string>().Where(name => name.Length <= LongestName)
             .Select(name => (Name: name, Distance: Distance(written.ToUpperInvariant(), name.ToUpperInvariant())))
             .OrderBy(pair => pair.Distance)
             .FirstOrDefault();
@@ -24,6 +24,7 @@ public static class Nearest
     /// <param name="what">The kind of names, in the plural, such as <c>keys</c>.</param>
     public static string Hint(string written, IReadOnlyCollection<string> known, string what)
     {
+        known = [.. known.OfType<string>()];
         if (To(written, known) is { } near)
             return $"did you mean '{near}'?";
         return known.Count == 0 ? $"there are no {what} here" : $"the {what} here are {Listed(known)}";

@@ -57,7 +57,7 @@ internal sealed class RoundReader(FaultList faults)
         MappingNode changes,
         string at)
     {
-        var stages = (ListNode)plain.Find("stages")!.Value;
+        if (plain.Find("stages")?.Value is not ListNode stages) return null;
         var items = stages.Items.ToArray();
         foreach (var entry in changes.Entries)
         {
