@@ -25,34 +25,33 @@ internal static unsafe class RowTiles
         long end) where TRead : struct, FewRows.IRead<T> where T : unmanaged
     {
         var weight = (T*)map.Weight;
-        // What each tile of rows asks for of the next outputs' weights, in cache lines.
-        var lines = (int)((long)Side * input * sizeof(T) / 64 / ((count + Side - 1) / Side)) + 1;
         var output = begin;
         for (; output + Side <= end; output += Side)
         {
             var w = weight + output * input;
-            var ahead = (byte*)(w + (long)Side * input);
-            if (output + 2 * Side > end) ahead = null;
-            for (var row = 0; row < count; ahead = Expect(ahead, lines))
+            var ahead = output + 2 * Side > end ? null : (byte*)(w + (long)Side * input);
+            for (int row = 0, tile = 0; row < count; tile++)
             {
                 var at = x + (long)row * input;
-                if (row + Side <= count)
+                var first = Ahead.Of(
+                    ahead,
+                    tile,
+                    (count + Side - 1) / Side,
+                    input,
+                    sizeof(T));
+                var rows = Math.Min(count - row, Side);
+                var z = rows switch
                 {
-                    var z = Square<TRead, T>(at, w, input);
-                    Put(ref map, row, output, z.GetLower().GetLower());
-                    Put(ref map, row + 1, output, z.GetLower().GetUpper());
-                    Put(ref map, row + 2, output, z.GetUpper().GetLower());
-                    Put(ref map, row + 3, output, z.GetUpper().GetUpper());
-                    row += Side;
-                }
-                else if (row + 2 <= count)
-                {
-                    var z = Pair<TRead, T>(at, w, input);
-                    Put(ref map, row, output, z.GetLower().GetLower());
-                    Put(ref map, row + 1, output, z.GetLower().GetUpper());
-                    row += 2;
-                }
-                else Put(ref map, row++, output, One<TRead, T>(at, w, input).GetLower().GetLower());
+                    Side => Square<TRead, T>(at, w, input, first),
+                    1 => One<TRead, T>(at, w, input, first),
+                    _ => Pair<TRead, T>(at, w, input, first),
+                };
+                Put(ref map, row++, output, z.GetLower().GetLower());
+                if (rows == 1) continue;
+                Put(ref map, row++, output, z.GetLower().GetUpper());
+                if (rows < Side) continue;
+                Put(ref map, row++, output, z.GetUpper().GetLower());
+                Put(ref map, row++, output, z.GetUpper().GetUpper());
             }
         }
         for (; output < end; output++)
@@ -64,12 +63,42 @@ internal static unsafe class RowTiles
             }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static byte* Expect(byte* from, int lines)
+    // The next outputs' weights are on their way while a tile is computed: each of its steps asks for some cache lines of them. All at once
+    // before a tile, they would wait for each other.
+    private struct Ahead(byte* next, int lines)
     {
-        if (from == null) return null;
-        for (var line = 0; line < lines; line++) Sse.Prefetch1(from + line * 64);
-        return from + lines * 64;
+        // The steps of a tile read Side vectors of the weight, which are as many lines as a number has bytes. The first tiles of the rows
+        // ask for the lines between them.
+        internal static Ahead Of(
+            byte* next,
+            int tile,
+            int tiles,
+            int input,
+            int size)
+        {
+            if (next == null) return default;
+            var lines = tiles switch
+            {
+                1 => size,
+                < 4 => Math.Max(1, size / 2),
+                _ => 1,
+            };
+            return tile * lines < size ? new Ahead(next + (long)tile * lines * (input / 16) * 64, lines) : default;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        internal void Step()
+        {
+            if (lines == 0) return;
+            Sse.Prefetch1(next);
+            if (lines > 1) Sse.Prefetch1(next + 64);
+            if (lines > 2)
+            {
+                Sse.Prefetch1(next + 128);
+                Sse.Prefetch1(next + 192);
+            }
+            next += lines * 64;
+        }
     }
 
     // Four outputs of a row.
@@ -127,7 +156,11 @@ internal static unsafe class RowTiles
     }
 
     // Four rows by four outputs: part i of the result has the outputs of row i.
-    private static Vector512<float> Square<TRead, T>(float* x, T* w, int n) where TRead : struct, FewRows.IRead<T> where T : unmanaged
+    private static Vector512<float> Square<TRead, T>(
+        float* x,
+        T* w,
+        int n,
+        Ahead ahead) where TRead : struct, FewRows.IRead<T> where T : unmanaged
     {
         float* x1 = x + n, x2 = x1 + n, x3 = x2 + n;
         T* w1 = w + n, w2 = w1 + n, w3 = w2 + n;
@@ -135,6 +168,7 @@ internal static unsafe class RowTiles
         Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default, d0 = default, d1 = default, d2 = default, d3 = default;
         for (var i = 0; i <= n - 16; i += 16)
         {
+            ahead.Step();
             Vector512<float> p = Vector512.Load(x + i), q = Vector512.Load(x1 + i), r = Vector512.Load(x2 + i), s = Vector512.Load(x3 + i);
             var v = TRead.Load(w + i);
             a0 = Vector512.FusedMultiplyAdd(p, v, a0);
@@ -166,13 +200,18 @@ internal static unsafe class RowTiles
             n);
     }
 
-    private static Vector512<float> Pair<TRead, T>(float* x, T* w, int n) where TRead : struct, FewRows.IRead<T> where T : unmanaged
+    private static Vector512<float> Pair<TRead, T>(
+        float* x,
+        T* w,
+        int n,
+        Ahead ahead) where TRead : struct, FewRows.IRead<T> where T : unmanaged
     {
         var x1 = x + n;
         T* w1 = w + n, w2 = w1 + n, w3 = w2 + n;
         Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default, b0 = default, b1 = default, b2 = default, b3 = default;
         for (var i = 0; i <= n - 16; i += 16)
         {
+            ahead.Step();
             Vector512<float> p = Vector512.Load(x + i), q = Vector512.Load(x1 + i), v = TRead.Load(w + i), u = TRead.Load(w1 + i);
             a0 = Vector512.FusedMultiplyAdd(p, v, a0);
             b0 = Vector512.FusedMultiplyAdd(q, v, b0);
@@ -193,12 +232,17 @@ internal static unsafe class RowTiles
             n);
     }
 
-    private static Vector512<float> One<TRead, T>(float* x, T* w, int n) where TRead : struct, FewRows.IRead<T> where T : unmanaged
+    private static Vector512<float> One<TRead, T>(
+        float* x,
+        T* w,
+        int n,
+        Ahead ahead) where TRead : struct, FewRows.IRead<T> where T : unmanaged
     {
         T* w1 = w + n, w2 = w1 + n, w3 = w2 + n;
         Vector512<float> a = default, b = default, c = default, d = default;
         for (var i = 0; i <= n - 16; i += 16)
         {
+            ahead.Step();
             var p = Vector512.Load(x + i);
             a = Vector512.FusedMultiplyAdd(p, TRead.Load(w + i), a);
             b = Vector512.FusedMultiplyAdd(p, TRead.Load(w1 + i), b);
