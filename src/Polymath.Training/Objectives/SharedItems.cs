@@ -9,8 +9,12 @@ internal static class SharedItems
 {
     /// <summary>The items in the order of the prompts' first ones; those of one prompt keep their order.</summary>
     /// <param name="items">The items.</param>
-    internal static IReadOnlyList<Item> Grouped(IReadOnlyList<Item> items) =>
-        [.. items.GroupBy(item => Prompt(item.Rows[0]), new EqualTokens()).SelectMany(group => group)];
+    internal static IReadOnlyList<Item> Grouped(IReadOnlyList<Item> items) => [.. Groups(items).SelectMany(group => group)];
+
+    /// <summary>The items of each prompt, in the order of the prompts' first ones.</summary>
+    /// <param name="items">The items.</param>
+    internal static IReadOnlyList<IReadOnlyList<Item>> Groups(IReadOnlyList<Item> items) =>
+        [.. items.GroupBy(item => Prompt(item.Rows[0]), new EqualTokens()).Select(group => (IReadOnlyList<Item>)[.. group])];
 
     // What comes before the first learned token.
     private static int[] Prompt(TokenRow row) => row.Ids[..Math.Max(0, Array.FindIndex(row.Learn, weight => weight != 0))];

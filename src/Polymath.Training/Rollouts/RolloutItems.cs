@@ -44,7 +44,10 @@ public sealed class RolloutItems(
         seed,
         stage);
 
-    private IReadOnlyList<Item> items = [];
+    // The answers to each prompt, all of them, and all in the order of a pass.
+    private IReadOnlyList<IReadOnlyList<Item>> groups = [];
+    private List<Item> items = [];
+    private long pass = -1;
     private int round = -1, followed;
     private double? speed;
     private long asked;
@@ -65,7 +68,7 @@ public sealed class RolloutItems(
         if (due == round) return;
         var answers = Round(due, cancellation);
         var begins = step == 1 || RoundOf(step - 1) != due;
-        items = Some(due, answers);
+        Deal(Some(due, answers));
         // A run that was stopped during the round's first step has lost the figures of that step.
         if (begins) Tell(due, answers);
         // A resumed run is inside a round, so its cursor is kept.
@@ -74,7 +77,7 @@ public sealed class RolloutItems(
     }
 
     /// <inheritdoc/>
-    public override void PrepareLook(CancellationToken cancellation) => items = Some(0, Round(0, cancellation));
+    public override void PrepareLook(CancellationToken cancellation) => Deal(Some(0, Round(0, cancellation)));
 
     private IReadOnlyList<Item> Some(int due, List<SampledAnswer> answers)
     {
@@ -174,7 +177,23 @@ public sealed class RolloutItems(
 
     private int RoundOf(int step) => (int)((step - 1) * (long)spec.Rounds / steps);
 
+    private void Deal(IReadOnlyList<Item> some)
+    {
+        groups = SharedItems.Groups(some);
+        items = [.. some];
+        pass = -1;
+    }
+
     /// <inheritdoc/>
-    protected override Item At(Cursor cursor) =>
-        items[new Permutation(items.Count, seed, $"{stage} round {round}", cursor.Epoch)[cursor.Place]];
+    protected override Item At(Cursor cursor)
+    {
+        if (pass != cursor.Epoch)
+        {
+            // Prompt by prompt: a pass over rows reads a prompt once for all answers to it, and a group's advantages meet in one step.
+            var order = new Permutation(groups.Count, seed, $"{stage} round {round}", cursor.Epoch);
+            items = [.. Enumerable.Range(0, groups.Count).SelectMany(place => groups[order[place]])];
+            pass = cursor.Epoch;
+        }
+        return items[cursor.Place];
+    }
 }

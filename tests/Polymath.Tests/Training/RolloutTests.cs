@@ -133,6 +133,23 @@ public sealed class RolloutTests : IDisposable
     }
 
     [Fact]
+    public void A_pass_deals_all_answers_to_a_prompt_before_the_next_prompt_and_each_pass_in_another_order()
+    {
+        var source = Source(new Length(), estimator: new EveryAnswer());
+        source.Prepare(1, TestContext.Current.CancellationToken);
+        static string Prompt(Item item) =>
+            string.Join(' ', item.Rows[0].Ids.Take(Array.FindIndex(item.Rows[0].Learn, weight => weight != 0)));
+        var passes = Enumerable.Range(0, 4).Select(_ => Enumerable.Range(0, 12).SelectMany(_ => source.Take(1, 1)).ToList()).ToList();
+        Assert.All(passes, pass =>
+        {
+            Assert.Equal(12, pass.Distinct(ReferenceEqualityComparer.Instance).Count());
+            Assert.Equal(3, pass.Select(Prompt).Distinct().Count());
+            Assert.Equal(2, pass.Zip(pass.Skip(1)).Count(pair => Prompt(pair.First) != Prompt(pair.Second)));
+        });
+        Assert.True(passes.Select(pass => string.Join('|', pass.Select(Prompt))).Distinct().Count() > 1);
+    }
+
+    [Fact]
     public void Only_answers_are_learned_and_their_reference_is_the_models_own()
     {
         var source = Source(new Length());
